@@ -1,0 +1,111 @@
+"""Everything that can go wrong, by scope, and what the process says of it when it ends.
+
+An exception carries the exit code of its scope and one line that a user can act on. Nothing here prints or logs.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Exit(IntEnum):
+    """Exit codes: 0 to 78 as in sysexits.h, 79 of our own. Their order here is their gravity, gravest first."""
+
+    SAFETY_NET = 79
+    SETTINGS = 78
+    BUG = 70
+    STORAGE = 74
+    NO_LINE = 69
+    OWED = 75
+    LOGIN = 77
+    ACCOUNT = 76
+    DUDS = 65
+    USAGE = 64
+    OK = 0
+
+
+GRAVITY = tuple(Exit)
+
+
+def gravest(exits: Iterable[Exit]) -> Exit:
+    """Return the gravest of *exits*; OK when there are none."""
+    return min(exits, key=GRAVITY.index, default=Exit.OK)
+
+
+class PopfetchError(Exception):
+    """One line for the user, and the exit code of the scope that failed."""
+
+    exit: ClassVar[Exit] = Exit.BUG
+
+
+class SettingsError(PopfetchError):
+    """dmail.conf, or what it names, is not usable; *problems* holds all that was found, each with its place."""
+
+    exit = Exit.SETTINGS
+
+    def __init__(self, *problems: str) -> None:
+        """Keep every problem; the message is all of them, a line each."""
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class SafetyNetError(PopfetchError):
+    """Too many duds in a row, or a state that cannot be trusted: nothing is touched until --reset."""
+
+    exit = Exit.SAFETY_NET
+
+
+class StorageError(PopfetchError):
+    """Spool, journal, duds.dat or state cannot be read, written, or trusted."""
+
+    exit = Exit.STORAGE
+
+
+class AnotherPassError(PopfetchError):
+    """The lock is held: another pass runs."""
+
+    exit = Exit.OWED
+
+
+class NoLineError(PopfetchError):
+    """The line could not be brought up."""
+
+    exit = Exit.NO_LINE
+
+
+class ReceiverError(PopfetchError):
+    """The SMTP or LMTP server takes nothing now; no message is to blame."""
+
+    exit = Exit.OWED
+
+
+class AccountError(PopfetchError):
+    """One account could not be drained."""
+
+    exit = Exit.ACCOUNT
+
+
+class LoginError(AccountError):
+    """The POP server refused the login."""
+
+    exit = Exit.LOGIN
+
+
+class PeerError(PopfetchError):
+    """The peer broke the protocol: nothing that it says after this can be believed."""
+
+    exit = Exit.ACCOUNT
+
+
+class LostError(PopfetchError, ConnectionError):
+    """The connection is gone, or was never there."""
+
+    exit = Exit.ACCOUNT
+
+
+class SilenceError(LostError, TimeoutError):
+    """The peer said nothing for longer than it may."""
+
+
+class TlsError(LostError):
+    """TLS was refused, failed, or the certificate does not verify."""
