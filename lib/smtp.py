@@ -1,0 +1,184 @@
+"""SMTP and LMTP, client side: commands out, replies in; does no I/O.
+
+RFC 5321 and 2033; 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 4954 (AUTH), 3207 (STARTTLS),
+1985 (ETRN).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lib.dialogue import Command, spoken
+from lib.errors import PeerError
+
+# RFC 5321 §4.5.3.1.5 allows 512 octets a line; EHLO lists and milters' words are longer in the field.
+MAX_LINE = 8192
+MAX_REPLY = 32 << 10
+# RFC 5321 §4.5.3.1.8: every server takes at least 100 recipients; a group of them fits any socket buffer.
+MAX_RECIPIENTS = 100
+
+REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
+ENHANCED = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?: |$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply: its code, and its lines without code."""
+
+    code: int
+    lines: tuple[bytes, ...]
+
+    @property
+    def last(self) -> bool:
+        """A reply comes in one piece."""
+        return True
+
+    @property
+    def enhanced(self) -> bytes:
+        """The enhanced status code of RFC 3463 (`4.5.3`), b"" if there is none."""
+        match = ENHANCED.match(self.lines[0])
+        return match[1] if match else b""
+
+    @property
+    def words(self) -> bytes:
+        """The reply as one line, code first."""
+        return b"%d %b" % (self.code, b" ".join(self.lines))
+
+
+class Framer:
+    """Cuts replies; lines may end in a lone LF, for the receiver is ours and old ones do that."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._at = 0
+        self._lines: list[bytes] = []
+        self._size = 0
+
+    @property
+    def empty(self) -> bool:
+        """Every byte was used."""
+        return self._at == len(self._buffer)
+
+    def feed(self, octets: bytes) -> None:
+        """Take what the connection brought."""
+        self._buffer = self._buffer[self._at :] + octets
+        self._at = 0
+
+    def piece(self, _command: Command) -> Reply | None:
+        """Return the next whole reply; None when more is needed."""
+        while (end := self._buffer.find(b"\n", self._at)) >= 0:
+            line = self._buffer[self._at : end].rstrip(b"\r")
+            self._at = end + 1
+            match = REPLY_LINE.fullmatch(line)
+            if match is None or len(line) > MAX_LINE:
+                raise PeerError(f"a reply that is none: {line[:80]!r}")
+            self._lines.append(match[3] or b"")
+            self._size += len(line)
+            if self._size > MAX_REPLY:
+                break
+            if match[2] != b"-":
+                lines, self._lines, self._size = tuple(self._lines), [], 0
+                return Reply(int(match[1]), lines)
+        if self._size > MAX_REPLY or len(self._buffer) - self._at > MAX_LINE:
+            raise PeerError("a reply without end")
+        return None
+
+
+GREETING = Command(b"", "(greeting)", alone=True)
+STARTTLS = Command(b"STARTTLS\r\n", "STARTTLS", alone=True)
+DATA = Command(b"DATA\r\n", "DATA")
+RSET = Command(b"RSET\r\n", "RSET")
+QUIT = Command(b"QUIT\r\n", "QUIT")
+LONE_DOT = Command(b".\r\n", "(no content).")
+FURTHER_VERDICT = Command(b"", "(verdict)")
+
+
+def hello(verb: bytes, name: bytes) -> Command:
+    """EHLO, HELO or LHLO; nothing goes with it, for its answer decides what may."""
+    return Command(spoken(verb, name), f"{verb.decode()} {name.decode('ascii', 'backslashreplace')}", alone=True)
+
+
+def secret(*words: bytes, shown: str) -> Command:
+    """Build a step of AUTH: a transcript shows *shown* in place of its words."""
+    return Command(spoken(*words), shown, alone=True)
+
+
+def etrn(domain: bytes) -> Command:
+    """ETRN (RFC 1985): ask the server to send what it holds for *domain*."""
+    line = spoken(b"ETRN", domain)
+    return Command(line, line.decode("ascii", "backslashreplace").rstrip())
+
+
+def mail(sender: bytes, parameters: tuple[bytes, ...]) -> Command:
+    """MAIL FROM; *sender* b"" is the null return path."""
+    line = spoken(b"MAIL FROM:<%b>" % sender, *parameters)
+    return Command(line, line.decode("utf-8", "backslashreplace").rstrip())
+
+
+def rcpt(recipient: bytes) -> Command:
+    """RCPT TO; the address was found safe by routing, and a control character is a ValueError all the same."""
+    line = spoken(b"RCPT TO:<%b>" % recipient)
+    return Command(line, line.decode("utf-8", "backslashreplace").rstrip())
+
+
+def content(ending: bytes) -> Command:
+    """Build the end of a message: its last stuffed bytes and the final dot; what is owed for it is the verdict."""
+    return Command(ending + b".\r\n", "(content).")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What EHLO or LHLO offered."""
+
+    words: dict[bytes, tuple[bytes, ...]]
+
+    def __contains__(self, name: bytes) -> bool:
+        """Say whether the extension *name* (upper case) was offered."""
+        return name in self.words
+
+    @property
+    def size(self) -> int:
+        """The largest message taken, in octets (RFC 1870); 0 = no limit told."""
+        words = self.words.get(b"SIZE", ())
+        return int(words[0]) if words and words[0].isdigit() and len(words[0]) < 19 else 0
+
+    @property
+    def mechanisms(self) -> frozenset[bytes]:
+        """The SASL mechanisms, upper case; `AUTH=` of old servers included."""
+        return frozenset(word.upper() for word in self.words.get(b"AUTH", ()))
+
+
+def features(reply: Reply) -> Features:
+    """Read the reply to EHLO, its greeting line left out."""
+    words: dict[bytes, tuple[bytes, ...]] = {}
+    for line in reply.lines[1:]:
+        name, *values = line.upper().replace(b"AUTH=", b"AUTH ", 1).split() or (b"",)
+        words[name] = words.get(name, ()) + tuple(values)
+    return Features(words)
+
+
+class Stuffing:
+    """Doubles the dots at line starts (RFC 5321 §4.5.2), however the content is cut; it starts at a line start."""
+
+    def __init__(self) -> None:
+        self._tail = b"\r\n"
+
+    def feed(self, octets: bytes) -> bytes:
+        """Return *octets* stuffed."""
+        if not octets:
+            return b""
+        tail = self._tail
+        self._tail = (tail + octets[-2:])[-2:]
+        # The two bytes sent last stand in front, so that a dot that follows them is seen.
+        joined = tail + octets
+        return joined.replace(b"\r\n.", b"\r\n..")[len(tail) :] if b"\r\n." in joined else octets
+
+
+def parameters(offered: Features, *, size: int, eightbit: bool, utf8: bool) -> Iterator[bytes]:
+    """Yield the parameters of MAIL that *offered* allows and the message needs."""
+    if b"SIZE" in offered:
+        yield b"SIZE=%d" % size
+    if eightbit and b"8BITMIME" in offered:
+        yield b"BODY=8BITMIME"
+    if utf8 and b"SMTPUTF8" in offered:
+        yield b"SMTPUTF8"

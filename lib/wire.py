@@ -1,0 +1,196 @@
+"""The only socket, and the only TLS: connect, speak a dialogue, be silent no longer than agreed.
+
+Every OSError and ssl.SSLError becomes a LostError here and nowhere else. Nothing is ever sent in the clear on a wire
+that was asked to be encrypted. A wire may be cut from another thread; whoever waits on it hears LostError.
+"""
+
+import hashlib
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lib.dialogue import Dialogue, Piece
+from lib.errors import LostError, PeerError, SilenceError, TlsError
+
+LOG = logging.getLogger("popfetch.wire")
+P = TypeVar("P", bound=Piece)
+
+# One recv; a window of small messages comes in a few of them.
+CHUNK = 256 << 10
+# An address that does not answer at all is given up sooner than a server that has answered before.
+CONNECT_SECONDS = 30.0
+# A peer that lets octets drip: over this many of its allowed silences together it must bring at least so many octets.
+DRIP_SILENCES = 5
+DRIP_OCTETS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How a server proves who it is: by the system's CAs and *authorities*, or by *pin* (SHA-256 of its DER) alone."""
+
+    name: str
+    authorities: Path | None = None
+    pin: bytes | None = None
+
+
+@lru_cache(maxsize=8)
+def _context(authorities: Path | None, *, pinned: bool) -> Any:
+    import ssl  # noqa: PLC0415 - 15 ms that a pass without TLS need not spend
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if pinned:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    if authorities is not None:
+        context.load_verify_locations(cafile=authorities)
+    return context
+
+
+class Wire:
+    """A connection to one peer."""
+
+    def __init__(self, connection: socket.socket, peer: str, silence: float) -> None:
+        """Take over *connection*; *silence* is how many seconds the peer may say nothing."""
+        self._socket = connection
+        self._peer = peer
+        self.silence = silence
+        self.encrypted = False
+        self.octets_in = 0
+        self.octets_out = 0
+        self._waited = 0.0
+        self._dripped = 0
+        self._open = True
+
+    @classmethod
+    def connect(cls, host: str, port: int, silence: float) -> "Wire":
+        """Open a TCP connection; every address of *host* is tried. LostError when none answers."""
+        peer = f"{host}:{port}"
+        with _told(peer, "cannot connect: "):
+            connection = socket.create_connection((host, port), min(silence, CONNECT_SECONDS))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return cls(connection, peer, silence)
+
+    @classmethod
+    def connect_local(cls, path: str, silence: float) -> "Wire":
+        """Open a unix-domain connection. LostError where there is none, or no such sockets."""
+        family = getattr(socket, "AF_UNIX", None)
+        if family is None:
+            raise LostError(f"unix:{path}: this system has no unix-domain sockets")
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(silence)
+            with _told(f"unix:{path}", "cannot connect: "):
+                connection.connect(path)
+        except LostError:
+            connection.close()
+            raise
+        return cls(connection, f"unix:{path}", silence)
+
+    @property
+    def address(self) -> str:
+        """The peer's IP address, or "" on a unix-domain socket."""
+        try:
+            name = self._socket.getpeername()
+        except OSError:
+            return ""
+        return str(name[0]) if isinstance(name, tuple) else ""
+
+    def start_tls(self, trust: Trust) -> None:
+        """Encrypt from here on; TlsError when the certificate does not prove what *trust* asks."""
+        import ssl  # noqa: PLC0415 - see _context
+
+        try:
+            self._socket.settimeout(self.silence)
+            context = _context(trust.authorities, pinned=trust.pin is not None)
+            self._socket = context.wrap_socket(self._socket, server_hostname=trust.name)
+            if trust.pin is not None:
+                self._check_pin(trust.pin)
+        except ssl.SSLCertVerificationError as error:
+            raise TlsError(f"{self._peer}: the certificate does not verify: {error.verify_message}") from error
+        except ssl.SSLError as error:
+            reason = (error.reason or str(error)).replace("_", " ").lower()
+            hint = "; does this port speak TLS at once?" if "wrong version number" in reason else ""
+            raise TlsError(f"{self._peer}: TLS failed: {reason}{hint}") from error
+        except (OSError, ValueError) as error:
+            raise TlsError(f"{self._peer}: TLS failed: {error}") from error
+        self.encrypted = True
+
+    def _check_pin(self, pin: bytes) -> None:
+        certificate = self._socket.getpeercert(binary_form=True)  # type: ignore[attr-defined] # an SSLSocket by now
+        found = hashlib.sha256(certificate or b"").digest()
+        if found != pin:
+            raise TlsError(f"{self._peer}: the certificate is not the pinned one but sha256:{found.hex()}")
+
+    def send(self, octets: bytes) -> None:
+        """Send all of *octets*, in no more than the allowed silence a call."""
+        if not octets:
+            return
+        with _told(self._peer):
+            self._socket.settimeout(self.silence)
+            self._socket.sendall(octets)
+        self.octets_out += len(octets)
+
+    def step(self, dialogue: Dialogue[P]) -> Iterator[tuple[Any, P]]:
+        """Send what may be sent, wait for something once, and yield the pieces that it brought.
+
+        Raises LostError, SilenceError, PeerError. Nothing is waited for when nothing is owed.
+        """
+        self.send(dialogue.to_send())
+        if not dialogue.owed:
+            return
+        octets = self._receive()
+        for command, piece in dialogue.receive(octets):
+            if LOG.isEnabledFor(logging.DEBUG):
+                LOG.debug("peer=%s command=%r reply=%.200r", self._peer, command.shown, piece)
+            yield command, piece
+
+    def _receive(self) -> bytes:
+        began = time.monotonic()
+        with _told(self._peer):
+            self._socket.settimeout(self.silence)
+            octets = self._socket.recv(CHUNK)
+        if not octets:
+            raise LostError(f"{self._peer}: the server closed the connection")
+        self.octets_in += len(octets)
+        self._waited += time.monotonic() - began
+        self._dripped += len(octets)
+        if self._waited > DRIP_SILENCES * self.silence:
+            if self._dripped < DRIP_OCTETS:
+                raise SilenceError(f"{self._peer}: only {self._dripped} octets in {self._waited:.0f} s")
+            self._waited, self._dripped = 0.0, 0
+        return octets
+
+    def cut(self) -> None:
+        """End the connection under whoever uses it, from any thread; never raises."""
+        with suppress(OSError):
+            # The plain socket's shutdown: that of an SSLSocket would take the TLS state from under its reader.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close; never raises."""
+        if self._open:
+            self._open = False
+            with suppress(OSError):
+                self._socket.close()
+
+
+@contextmanager
+def _told(peer: str, doing: str = "") -> Iterator[None]:
+    """Turn what the operating system and OpenSSL raise into our words."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise SilenceError(f"{peer}: {doing}no answer in time") from error
+    except (LostError, PeerError):
+        raise
+    except OSError as error:
+        raise LostError(f"{peer}: {doing}{error.strerror or error}") from error
