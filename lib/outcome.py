@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Protocol
 
-from lib.errors import Exit, PopfetchError, gravest
+from lib.errors import Exit, PopfetchError, SettingsError, gravest
+from lib.visible import visible
 
 
 @dataclass(slots=True)
@@ -69,6 +70,17 @@ class Outcome:
         return (*self.complaints, *failed)
 
     @property
+    def why(self) -> tuple[str, ...]:
+        """One printable line for each thing that makes the exit code; none when there is nothing to complain of."""
+        lines = [line for error in self.complaints for line in error_lines(error)]
+        lines += [_of_account(account) for account in self.accounts if account.error is not None]
+        if self.spooled:
+            lines.append(f"{_messages(self.spooled)} still owed in the spool; --status shows to whom")
+        if self.total.duds:
+            lines.append(f"{_messages(self.total.duds)} went to duds.dat; --duds list shows why")
+        return tuple(lines)
+
+    @property
     def exit(self) -> Exit:
         """The gravest of all errors, of mail still owed, and of duds."""
         owed = (Exit.OWED,) if self.spooled else ()
@@ -98,17 +110,32 @@ class Outcome:
         )
 
 
+def error_lines(error: PopfetchError) -> list[str]:
+    """Return the problems that *error* tells of, a printable line each: most errors have one."""
+    problems = error.problems if isinstance(error, SettingsError) else (str(error),)
+    return [visible(problem) for problem in problems]
+
+
+def _of_account(account: AccountOutcome) -> str:
+    words, label = visible(str(account.error)), visible(account.label)
+    return words if label in words else f"{label}: {words}"
+
+
+def _messages(count: int) -> str:
+    return f"{count} message" if count == 1 else f"{count} messages"
+
+
 def _error_as_json(error: PopfetchError) -> dict[str, object]:
-    return {"exit": int(error.exit), "words": str(error)}
+    return {"exit": int(error.exit), "words": visible(str(error))}
 
 
 def _account_as_json(account: AccountOutcome) -> dict[str, object]:
     return {
-        "account": account.account,
-        "label": account.label,
+        "account": visible(account.account),
+        "label": visible(account.label),
         "seconds": round(account.seconds, 3),
         "error": None if account.error is None else _error_as_json(account.error),
-        "warnings": list(account.warnings),
+        "warnings": [visible(warning) for warning in account.warnings],
         **asdict(account.tally),
     }
 
