@@ -1,0 +1,50 @@
+"""Certificates of a session: one CA that tests trust, and the kinds of certificate that nobody should."""
+
+import hashlib
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import trustme
+
+
+class Pki(NamedTuple):
+    """Paths for programs, contexts of a server for scripted peers."""
+
+    ca: Path  # of the CA to trust (pf_tls_ca)
+    cert: Path  # for localhost, 127.0.0.1, ::1
+    key: Path
+    pin: str  # pin=… of that certificate
+    good: ssl.SSLContext
+    wrong_host: ssl.SSLContext
+    expired: ssl.SSLContext
+    stranger: ssl.SSLContext  # for localhost, by a CA that nobody knows
+
+
+def _context(leaf: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    leaf.configure_cert(context)
+    return context
+
+
+def make(folder: Path) -> Pki:
+    """Make a CA and its certificates in *folder*."""
+    ca, other = trustme.CA(), trustme.CA()
+    here = ("localhost", "127.0.0.1", "::1")
+    leaf = ca.issue_cert(*here)
+    past = datetime.now(UTC) - timedelta(days=30)
+    expired = ca.issue_cert(*here, not_before=past, not_after=past + timedelta(days=1))
+    paths = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
+    ca.cert_pem.write_to_path(str(paths[0]))
+    paths[1].write_bytes(b"".join(pem.bytes() for pem in leaf.cert_chain_pems))
+    leaf.private_key_pem.write_to_path(str(paths[2]))
+    der = ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode("ascii"))
+    return Pki(
+        *paths,
+        pin="sha256:" + hashlib.sha256(der).hexdigest(),
+        good=_context(leaf),
+        wrong_host=_context(ca.issue_cert("elsewhere.example.org")),
+        expired=_context(expired),
+        stranger=_context(other.issue_cert(*here)),
+    )
