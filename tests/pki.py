@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-import trustme
-
 
 class Pki(NamedTuple):
     """Paths for programs, contexts of a server for scripted peers."""
@@ -22,14 +20,15 @@ class Pki(NamedTuple):
     stranger: ssl.SSLContext  # for localhost, by a CA that nobody knows
 
 
-def _context(leaf: trustme.LeafCert) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    leaf.configure_cert(context)
-    return context
-
-
 def make(folder: Path) -> Pki:
     """Make a CA and its certificates in *folder*."""
+    import trustme
+
+    def context(leaf: trustme.LeafCert) -> ssl.SSLContext:
+        made = ssl.create_defaultcontext(ssl.Purpose.CLIENT_AUTH)
+        leaf.configure_cert(made)
+        return made
+
     ca, other = trustme.CA(), trustme.CA()
     here = ("localhost", "127.0.0.1", "::1")
     leaf = ca.issue_cert(*here)
@@ -43,8 +42,8 @@ def make(folder: Path) -> Pki:
     return Pki(
         *paths,
         pin="sha256:" + hashlib.sha256(der).hexdigest(),
-        good=_context(leaf),
-        wrong_host=_context(ca.issue_cert("elsewhere.example.org")),
-        expired=_context(expired),
-        stranger=_context(other.issue_cert(*here)),
+        good=context(leaf),
+        wrong_host=context(ca.issue_cert("elsewhere.example.org")),
+        expired=context(expired),
+        stranger=context(other.issue_cert(*here)),
     )
