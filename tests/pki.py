@@ -25,7 +25,7 @@ def make(folder: Path) -> Pki:
     import trustme
 
     def context(leaf: trustme.LeafCert) -> ssl.SSLContext:
-        made = ssl.create_defaultcontext(ssl.Purpose.CLIENT_AUTH)
+        made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         leaf.configure_cert(made)
         return made
 
