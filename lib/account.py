@@ -62,7 +62,7 @@ OPTIONS = {
 
 
 def words(line: str, plain: int) -> list[str]:
-    """Split at blanks; a word may be in double quotes, backslash escapes inside.
+    r"""Split at blanks; a word may be in double quotes, with \" and \\ inside for the two; other backslashes stay.
 
     Quotes count only at the start of a word and, after the first *plain* words, behind option=: a password may hold
     them anywhere else.
@@ -73,7 +73,7 @@ def words(line: str, plain: int) -> list[str]:
         option, quoted, bare = match.groups()
         if bare and (bare.startswith('"') or (len(found) >= plain and '="' in bare)):
             raise ValueError("has a double quote that is not closed, or text behind it without a blank")
-        found.append(bare or option + re.sub(r"\\(.)", r"\1", quoted))
+        found.append(bare or option + re.sub(r'\\(["\\])', r"\1", quoted))
         at = match.end()
     return found
 
@@ -122,8 +122,10 @@ def _at_least_three(words: list[str]) -> list[str]:
         raise ValueError(f"has {len(words)} of the three words that it needs: user, password, host")
     if not words[0]:
         raise ValueError("has an empty user")
-    if not words[1]:
-        raise ValueError("has an empty password")
+    try:
+        values.source(words[1])
+    except ValueError as error:
+        raise ValueError(f"has a password that {error}") from error
     return words
 
 

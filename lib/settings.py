@@ -128,7 +128,7 @@ def _optional(parse: Callable[[str], T], allowed: str, meaning: str) -> T | None
 def _secret(meaning: str) -> Secret | None:
     allowed = "text, file:PATH, env:NAME, command:LINE, keyring:SERVICE, or literal:TEXT"
     absent: Secret | None = None
-    return _row(absent, lambda text: Secret(text) if text else None, allowed, meaning, secret=True)
+    return _row(absent, lambda text: Secret(values.source(text)) if text else None, allowed, meaning, secret=True)
 
 
 def _list(parse: Callable[[str], T], allowed: str, meaning: str) -> tuple[T, ...]:
@@ -212,7 +212,7 @@ class Settings:
     pf_smtp_tls: Tls = _tls(
         Tls.OFF, ("off", "starttls", "implicit"), "TLS to the receiver; its certificate is verified unless loopback"
     )
-    pf_smtp_user: str | None = _optional(values.line, "text", "the login at the receiver")
+    pf_smtp_user: str | None = _optional(str, "text", "the login at the receiver")
     pf_smtp_password: Secret | None = _secret("the password that goes with pf_smtp_user")
     pf_mail_from: str = _sender("the envelope sender; return-path: the topmost one, null where there is none")
     pf_tls: Tls = _tls(

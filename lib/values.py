@@ -118,12 +118,8 @@ def whole(text: str, low: int, high: int) -> int:
 def size(text: str, low: int, high: int) -> int:
     """Return octets: a whole number, K, M or G behind it."""
     factor = UNITS.get(text[-1:].upper(), 1)
-    number = whole(text if factor == 1 else text[:-1], 0, high)
-    if number * factor > high:
-        raise ValueError("is too large")
-    if number * factor < low:
-        raise ValueError("is too small")
-    return number * factor
+    octets = factor * whole(text if factor == 1 else text[:-1], 0, high)
+    return whole(str(octets), low, high)
 
 
 def days(text: str) -> int:
@@ -146,11 +142,6 @@ def tls(text: str, modes: tuple[str, ...]) -> Tls:
 def flag(text: str) -> bool:
     """Return true or false."""
     return one_of(text, ("true", "false")) == "true"
-
-
-def line(text: str) -> str:
-    """Return the text as it is."""
-    return text
 
 
 def plain(text: str, low: int, high: int) -> str:
@@ -260,9 +251,28 @@ def argv(text: str) -> tuple[str, ...]:
     lexer.commenters = ""
     lexer.escape = "" if os.name == "nt" else "\\"
     try:
-        return tuple(lexer)
+        words = tuple(lexer)
     except ValueError as error:
         raise ValueError("has a quote that is not closed") from error
+    if words and not words[0]:
+        raise ValueError("starts with an empty word, which is no program")
+    return words
+
+
+def source(text: str) -> str:
+    """Return a password, or the words that say where it is to be had."""
+    kind, colon, rest = text.partition(":")
+    check = {"file": path, "command": argv}.get(kind, str) if colon else str
+    if not text or (kind in (*SOURCES, "literal") and colon and not (rest.strip() and check(rest))):
+        raise ValueError("is empty, or names no place behind its colon")
+    return text
+
+
+def chmod(name: Path) -> str:
+    """Return the words that say how to hide a file from the others."""
+    import shlex  # noqa: PLC0415 - see argv
+
+    return f"run: chmod 600 {shlex.quote(str(name))}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -1,0 +1,136 @@
+"""The command line: words in, one Wish out. It prints nothing and touches nothing.
+
+argparse is imported only for what a person types: what cron calls (nothing, --scheduled, -i FILE) is read by hand, for
+start-up is most of what an idle pass costs.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import NoReturn
+
+from lib.errors import Exit, PopfetchError
+from lib.visible import visible
+
+PROGRAM = "popfetch_batch.py"
+VERSION = "1.0.0"
+
+ABOUT = "Drain POP accounts into the local SMTP server: one run, one pass. Without a verb: a pass now."
+EPILOG = """\
+exit codes: 0 everything delivered, or nothing to do; 65 at least one dud; 69 no line; 70 a bug; 74 spool, journal or
+state not writable; 75 something stays owed, or another pass runs; 76 an account could not be drained; 77 a login was
+refused; 78 settings; 79 stopped by the safety net; 64 usage.
+"""
+
+
+class UsageError(PopfetchError):
+    """The command line makes no sense."""
+
+    exit = Exit.USAGE
+
+
+class Verb(Enum):
+    """What is wished for."""
+
+    PASS = "a pass now"  # noqa: S105 - a run, no password
+    SCHEDULED = "a pass if one is due"
+    TEST = "a pass now, shown on the console"
+    CHECK = "show the settings"
+    STATUS = "show the state"
+    RESET = "set the safety net and a damaged journal back"
+    DRY_RUN = "show who would get what"
+    DUDS_LIST = "list duds.dat"
+    DUDS_SHOW = "show one message of duds.dat"
+    DUDS_RESEND = "send one or all messages of duds.dat again"
+    PRINT_SCHEDULE = "print a definition for the scheduler"
+    SAY = "print Wish.text: help or version"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One verb and its arguments."""
+
+    verb: Verb = Verb.PASS
+    conf: Path | None = None  # -i; None: the usual places
+    json: bool = False  # the summary as one JSON object on stdout
+    number: int | None = None  # of the dud, from 1; None with DUDS_RESEND: all of them
+    scheduler: str = ""  # cron, systemd or task
+    text: str = ""  # what SAY prints
+
+
+PASSES = (Verb.PASS, Verb.SCHEDULED, Verb.TEST)
+FLAGS = {  # option: its verb
+    "--scheduled": Verb.SCHEDULED,
+    "--check": Verb.CHECK,
+    "--status": Verb.STATUS,
+    "--reset": Verb.RESET,
+    "--dry-run": Verb.DRY_RUN,
+}
+DUDS = {"show": Verb.DUDS_SHOW, "resend": Verb.DUDS_RESEND}  # what takes a number
+SCHEDULERS = ("cron", "systemd", "task")
+
+
+def parse(words: Sequence[str]) -> Wish:
+    """Return what *words*, the arguments behind the program's name, ask for. Raises UsageError."""
+    return _by_hand(list(words)) or _by_argparse(list(words))
+
+
+def _by_hand(words: list[str]) -> Wish | None:
+    """Return the wish of a scheduler's call, or None for anything else."""
+    conf = None
+    if "-i" in words[:-1]:
+        at = words.index("-i")
+        conf = Path(words[at + 1])
+        if words[at + 1].startswith("-") or not words[at + 1]:
+            return None
+        del words[at : at + 2]
+    verb = {(): Verb.PASS, ("--scheduled",): Verb.SCHEDULED}.get(tuple(words))
+    return None if verb is None else Wish(verb, conf)
+
+
+def _by_argparse(words: list[str]) -> Wish:
+    import argparse  # noqa: PLC0415 - see above
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise UsageError(f"{visible(message)} (see {PROGRAM} --help)")
+
+    usage = f"{PROGRAM} [VERB] [-i FILE] [--json]"
+    parser = Parser(PROGRAM, usage, ABOUT, EPILOG, add_help=False, allow_abbrev=False)
+    add = parser.add_mutually_exclusive_group().add_argument
+    add("-test", "--test", dest="verb", action="store_const", const=Verb.TEST, help=Verb.TEST.value)
+    for option, verb in FLAGS.items():
+        add(option, dest="verb", action="store_const", const=verb, help=verb.value)
+    add("--duds", nargs="+", metavar="WORD", help="list | show N | resend N | resend all: what lies in duds.dat")
+    add("--print-schedule", choices=SCHEDULERS, help=Verb.PRINT_SCHEDULE.value)
+    add("--version", action="store_true", help="print the version")
+    add("-h", "--help", action="store_true", help="print this")
+    parser.add_argument("-i", dest="conf", metavar="FILE", help="the dmail.conf to read, in place of the usual one")
+    parser.add_argument("--json", action="store_true", help="with a pass: the summary as one JSON object on stdout")
+    found = parser.parse_args(words)
+    if found.help or found.version:
+        return Wish(Verb.SAY, text=parser.format_help() if found.help else f"{PROGRAM} {VERSION}\n")
+    if found.conf == "":
+        parser.error("-i: the file's name is empty")
+    if found.duds:
+        wish = _duds(found.duds)
+    elif found.print_schedule:
+        wish = Wish(Verb.PRINT_SCHEDULE, scheduler=found.print_schedule)
+    else:
+        wish = Wish(found.verb or Verb.PASS)
+    if found.json and wish.verb not in PASSES:
+        parser.error("--json goes with a pass: alone, with --scheduled or with --test")
+    return replace(wish, conf=found.conf and Path(found.conf), json=found.json)
+
+
+def _duds(words: list[str]) -> Wish:
+    verb, *numbers = words
+    if verb == "list" and not numbers:
+        return Wish(Verb.DUDS_LIST)
+    if verb == "resend" and numbers == ["all"]:
+        return Wish(Verb.DUDS_RESEND)
+    if verb in DUDS and len(numbers) == 1 and re.fullmatch("0*[1-9][0-9]{0,8}", numbers[0]):
+        return Wish(DUDS[verb], number=int(numbers[0]))
+    raise UsageError("--duds takes list, show N, resend N or resend all; N counts from 1, as list shows it")
