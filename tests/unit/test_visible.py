@@ -79,6 +79,16 @@ def test_no_secret_is_seen_inside_base64(secret: str, before: bytes, after: byte
     assert len(shown) - 3 <= (len(before + after) + 2) // 3 * 4 + 8
 
 
+@given(st.lists(SECRETS, min_size=20, max_size=30), st.text(max_size=9), st.text(max_size=9))
+def test_no_secret_is_seen_among_many(secrets: list[str], before: str, after: str) -> None:
+    mask = Mask()
+    for secret in secrets:
+        mask.hide(secret)
+    for secret in secrets:
+        assert "***" in mask.masked(before + secret + after)
+    assert mask.masked("***") == "***"
+
+
 @given(SECRETS)
 def test_no_secret_is_seen_escaped_or_quoted(secret: str) -> None:
     mask = Mask()
