@@ -80,7 +80,7 @@ def test_what_is_planted_is_refused_and_left_as_it_is(tmp_path: Path, plant: Cal
     victim.chmod(0o644)
     plant(path, victim)
     before = path.lstat()
-    attempts = [
+    attempts: list[Callable[[], object]] = [
         lambda: ownfile.open_own(path, create=True, truncate=True),
         lambda: ownfile.open_own(path, create=False),
         lambda: ownfile.open_own(path, create=True, append=True),

@@ -1,0 +1,280 @@
+"""What can happen to a message, as values, and what is known of it: the words of the journal. Pure."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+UID_KEPT = 200  # octets: a longer UID is known by its hash (RFC 1939 allows 70, real servers send more)
+WORDS_KEPT = 1000  # octets of a receiver's reply that are kept per recipient
+UID = "uid:"
+HASHED = UID + "\N{HORIZONTAL ELLIPSIS}"  # no octet of a UID is this character
+
+ACCEPTED, OWED, REFUSED = "accepted", "owed", "refused"
+Verdict = tuple[str, bytes]  # one of the three, and the receiver's words
+
+
+class Status(Enum):
+    """What is known of a message."""
+
+    TROUBLED = "t"  # sessions died at it; nothing else is known
+    LEFT = "l"  # too large: it stays on the server and was reported
+    SPOOLED = "s"
+    DELIVERED = "d"
+    DUD = "x"
+
+
+SETTLED = (Status.DELIVERED, Status.DUD)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One message of an account, as far as the journal knows it; times in seconds since the epoch."""
+
+    key: str
+    status: Status = Status.TROUBLED
+    sha: str = ""
+    size: int = 0
+    number: int = 0  # of the spool file
+    since: float = 0.0  # first spooled: pf_give_up counts from here
+    settled: float = 0.0  # delivered, a dud, or left: pf_keep counts from here
+    sender: bytes = b""
+    recipients: dict[bytes, Verdict] = field(default_factory=dict)
+    troubles: int = 0
+    why: str = ""  # the last trouble
+    vanished: float | None = None  # since when the server does not list it
+    uid_kept: bytes = b""  # the beginning of a UID that the key does not tell
+
+    @property
+    def uid(self) -> bytes:
+        """The UID; of a very long one the beginning."""
+        return self.key[len(UID) :].encode("latin-1", "replace") if tells_uid(self.key) else self.uid_kept
+
+
+def tells_uid(key: str) -> bool:
+    """Say whether *key* holds the whole UID."""
+    return key.startswith(UID) and not key.startswith(HASHED)
+
+
+Ledger = dict[str, dict[str, Entry]]  # account -> key -> entry
+
+
+class Spooled(NamedTuple):
+    """The message lies whole in spool file *number*."""
+
+    account: str
+    key: str
+    number: int
+    uid: bytes
+    sha: str
+    size: int
+    at: float
+
+
+class Verdicts(NamedTuple):
+    """What the receiver said of these recipients; adds to what it said before."""
+
+    account: str
+    key: str
+    sender: bytes
+    recipients: dict[bytes, Verdict]
+    at: float
+
+
+class Delivered(NamedTuple):
+    """Nobody is owed this message any more."""
+
+    account: str
+    key: str
+    sha: str
+    at: float
+
+
+class Dud(NamedTuple):
+    """The message lies in duds.dat."""
+
+    account: str
+    key: str
+    sha: str
+    at: float
+
+
+class Left(NamedTuple):
+    """Too large: it stays on the server."""
+
+    account: str
+    key: str
+    size: int
+    at: float
+
+
+class Gone(NamedTuple):
+    """The server has committed the deletion of these: whatever comes under their names is new."""
+
+    account: str
+    keys: tuple[str, ...]
+
+
+class Trouble(NamedTuple):
+    """A session died at this message."""
+
+    account: str
+    key: str
+    why: str
+    at: float
+
+
+class Renamed(NamedTuple):
+    """The server calls it something else now."""
+
+    account: str
+    old: str
+    new: str
+
+
+class Vanished(NamedTuple):
+    """The server does not list it."""
+
+    account: str
+    key: str
+    at: float
+
+
+class Seen(NamedTuple):
+    """The server lists it again."""
+
+    account: str
+    key: str
+
+
+class Whole(NamedTuple):
+    """All that is known of a message: what compaction writes."""
+
+    account: str
+    entry: Entry
+
+
+class Mark(NamedTuple):
+    """All before this line was on disk when it was written."""
+
+    account: str = ""
+
+
+Record = Spooled | Verdicts | Delivered | Dud | Left | Gone | Trouble | Renamed | Vanished | Seen | Whole | Mark
+
+
+def uid_key(uid: bytes) -> str:
+    """Return the name of the message with *uid*: any octets, any length."""
+    if len(uid) > UID_KEPT:
+        return HASHED + hashlib.sha256(uid).hexdigest()
+    return UID + uid.decode("latin-1")
+
+
+def sha_key(sha: str, ordinal: int) -> str:
+    """Return the name of the *ordinal*-th message with this content, where no UID names it."""
+    return f"sha256:{sha}.{ordinal}"
+
+
+def apply(ledger: Ledger, record: Record) -> None:
+    """Let *ledger* know of *record*."""
+    if type(record) is not Mark:
+        _RULES[type(record)](ledger.setdefault(record.account, {}), record)
+
+
+# --- what a record changes -------------------------------------------------------------------------------------------
+
+
+def _spooled(entries: dict[str, Entry], record: Spooled) -> None:
+    """Other content is another message; the same content keeps its verdicts, and stays settled if it is."""
+    entry = entries.get(record.key)
+    if entry is None or entry.sha not in ("", record.sha):
+        entry = entries[record.key] = Entry(record.key)
+    if entry.status in SETTLED:
+        return
+    entry.status, entry.sha, entry.size, entry.number = Status.SPOOLED, record.sha, record.size, record.number
+    entry.since = entry.since or record.at
+    entry.uid_kept = b"" if tells_uid(record.key) else record.uid[:UID_KEPT]
+
+
+def _verdicts(entries: dict[str, Entry], record: Verdicts) -> None:
+    """Later words win, but what was accepted stays accepted."""
+    entry = _entry(entries, record.key)
+    if entry.status in SETTLED:
+        return
+    entry.status, entry.sender, entry.since = Status.SPOOLED, record.sender, entry.since or record.at
+    for who, (status, words) in record.recipients.items():
+        if entry.recipients.get(who, ("", b""))[0] != ACCEPTED:
+            entry.recipients[who] = (status, words[:WORDS_KEPT])
+
+
+def _settle(entries: dict[str, Entry], record: Delivered | Dud) -> None:
+    """Nothing of the envelope is needed any more."""
+    entry = _entry(entries, record.key)
+    entry.status = Status.DUD if type(record) is Dud else Status.DELIVERED
+    entry.sha, entry.settled, entry.number, entry.sender, entry.recipients = record.sha, record.at, 0, b"", {}
+
+
+def _left(entries: dict[str, Entry], record: Left) -> None:
+    entry = _entry(entries, record.key)
+    if entry.status in {Status.TROUBLED, Status.LEFT}:
+        entry.status, entry.size, entry.settled = Status.LEFT, record.size, entry.settled or record.at
+
+
+def _gone(entries: dict[str, Entry], record: Gone) -> None:
+    for key in record.keys:
+        entries.pop(key, None)
+
+
+def _trouble(entries: dict[str, Entry], record: Trouble) -> None:
+    entry = _entry(entries, record.key)
+    entry.troubles, entry.why = entry.troubles + 1, record.why[:WORDS_KEPT]
+
+
+def _renamed(entries: dict[str, Entry], record: Renamed) -> None:
+    """Keep what is settled under the new name already."""
+    entry = entries.pop(record.old, None)
+    if entry is None:
+        return
+    other = entries.get(record.new)
+    if other is None or entry.status in SETTLED or other.status not in SETTLED:
+        entry.key, entry.uid_kept = record.new, b""
+        entries[record.new] = entry
+
+
+def _vanished(entries: dict[str, Entry], record: Vanished) -> None:
+    entry = entries.get(record.key)
+    if entry is not None and entry.vanished is None:
+        entry.vanished = record.at
+
+
+def _seen(entries: dict[str, Entry], record: Seen) -> None:
+    entry = entries.get(record.key)
+    if entry is not None:
+        entry.vanished = None
+
+
+def _whole(entries: dict[str, Entry], record: Whole) -> None:
+    entries[record.entry.key] = record.entry
+
+
+def _entry(entries: dict[str, Entry], key: str) -> Entry:
+    entry = entries.get(key)
+    if entry is None:
+        entry = entries[key] = Entry(key)
+    return entry
+
+
+_RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
+    Spooled: _spooled,
+    Verdicts: _verdicts,
+    Delivered: _settle,
+    Dud: _settle,
+    Left: _left,
+    Gone: _gone,
+    Trouble: _trouble,
+    Renamed: _renamed,
+    Vanished: _vanished,
+    Seen: _seen,
+    Whole: _whole,
+}

@@ -1,0 +1,290 @@
+"""The journal: what happened to every message, a line a fact; replay is a pure function.
+
+A line is `ACCOUNT LENGTH CRC CRC JSON`: the first checksum covers account and length, the second the whole line. So of
+a damaged line of the length it should have, the account can still be named, and the damage concerns nobody else.
+
+The law of replay: any bytes give a Replay. Lines stand for themselves, so those after a damaged one count. What a power
+cut leaves is no damage: a last line without its newline, and holes of NULs after the last Mark (a Mark says that all
+before it was on disk when it was written).
+"""
+
+import zlib
+from collections.abc import Callable
+from functools import lru_cache
+from json import JSONDecoder, JSONEncoder
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from lib.facts import (
+    ACCEPTED,
+    OWED,
+    REFUSED,
+    SETTLED,
+    UID_KEPT,
+    WORDS_KEPT,
+    Delivered,
+    Dud,
+    Entry,
+    Gone,
+    Ledger,
+    Left,
+    Mark,
+    Record,
+    Renamed,
+    Seen,
+    Spooled,
+    Status,
+    Trouble,
+    Vanished,
+    Verdict,
+    Verdicts,
+    Whole,
+    apply,
+    sha_key,
+    tells_uid,
+    uid_key,
+)
+
+__all__ = [
+    "ACCEPTED",
+    "OWED",
+    "REFUSED",
+    "SETTLED",
+    "Damage",
+    "Delivered",
+    "Dud",
+    "Entry",
+    "Gone",
+    "Ledger",
+    "Left",
+    "Mark",
+    "Record",
+    "Renamed",
+    "Replay",
+    "Seen",
+    "Spooled",
+    "Status",
+    "Trouble",
+    "Vanished",
+    "Verdict",
+    "Verdicts",
+    "Whole",
+    "apply",
+    "compact",
+    "encode",
+    "replay",
+    "sha_key",
+    "uid_key",
+]
+
+DAY = 86400.0
+
+
+class Damage(NamedTuple):
+    """A line that cannot be believed: its number, from 1, and the account that it concerns, None when it may be any."""
+
+    line: int
+    account: str | None
+
+
+class Replay(NamedTuple):
+    """What a journal says."""
+
+    ledger: Ledger
+    damages: tuple[Damage, ...]
+    torn: int  # bytes at the end that a power cut or a kill left unfinished: cut them off before appending
+    holes: int  # lines inside that a power cut left unwritten: rewrite the file before appending
+    lines: int  # lines that were believed
+
+
+def encode(record: Record) -> bytes:
+    """Return the line of *record*."""
+    kind = _BY_RECORD[type(record)]
+    body = _json([kind.letter, *kind.fields(record)]).encode()
+    account, crc = _account(record.account)
+    length = b"%x " % len(body)
+    crc = zlib.crc32(length, crc)
+    return b"%b%b%08x %08x %b\n" % (account, length, crc, zlib.crc32(body, crc), body)
+
+
+def replay(data: bytes) -> Replay:
+    """Return what the journal *data* says; never raises."""
+    lines = data.split(b"\n")
+    torn = len(lines.pop())
+    ledger: Ledger = {}
+    bad: dict[int, str | None] = {}
+    mark = 0
+    for number, line in enumerate(lines, 1):
+        account, record = _decode(line)
+        if record is None:
+            bad[number] = account
+        elif type(record) is Mark:
+            mark = number
+        else:
+            apply(ledger, record)
+    cut = {number for number in bad if number > mark and 0 in lines[number - 1]}  # a power cut's, never synced
+    damages = tuple(Damage(number, account) for number, account in bad.items() if number not in cut)
+    end = len(lines)
+    while end in cut:
+        torn += len(lines[end - 1]) + 1
+        end -= 1
+    return Replay(ledger, damages, torn, sum(number <= end for number in cut), len(lines) - len(bad))
+
+
+def compact(ledger: Ledger, now: float, *, forget_vanished_after_days: int = 60) -> bytes:
+    """Return the shortest journal that says the same, less what left its server long ago and is not in the spool."""
+    horizon = now - forget_vanished_after_days * DAY
+    return b"".join(
+        encode(Whole(account, entry))
+        for account, entries in ledger.items()
+        for entry in entries.values()
+        if entry.status is Status.SPOOLED or entry.vanished is None or entry.vanished > horizon
+    )
+
+
+# --- lines ----------------------------------------------------------------------------------------------------------
+
+_json = JSONEncoder(separators=(",", ":")).encode
+_parse = JSONDecoder().decode
+
+
+@lru_cache(maxsize=4096)
+def _account(account: str) -> tuple[bytes, int]:
+    """Return how *account* stands in front of a line, and the checksum so far."""
+    name = quote(account, safe="@:", errors="surrogatepass").encode() + b" "
+    return name, zlib.crc32(name)
+
+
+@lru_cache(maxsize=4096)
+def _name(account: bytes) -> str:
+    return unquote(account.decode(), errors="surrogatepass")
+
+
+def _decode(line: bytes) -> tuple[str | None, Record | None]:
+    """Return whom *line* concerns and what it says, None for what cannot be believed."""
+    name = None
+    try:
+        account, length, started, whole, body = line.split(b" ", 4)
+        crc = zlib.crc32(line[: len(account) + len(length) + 2])
+        if started != b"%08x" % crc or int(length, 16) != len(body):
+            return None, None
+        name = _name(account)
+        if whole != b"%08x" % zlib.crc32(body, crc):
+            return name, None
+        letter, *fields = _parse(body.decode())
+        kind = _BY_LETTER[letter]
+        if [type(value) for value in fields] != kind.shape[: len(fields)]:
+            return name, None
+        return name, kind.build(name, *fields)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return name, None
+
+
+# --- what stands in the JSON of a line: the fields but the account; octets as Latin-1, for JSON knows none ------------
+
+
+class _Kind(NamedTuple):
+    """One kind of line: its letter, its record, the record's fields as JSON, their types, and the way back."""
+
+    letter: str
+    record: type[Record]
+    fields: Callable[[Any], list[Any]]
+    shape: list[type]
+    build: Callable[..., Record]
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("latin-1")
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("latin-1")
+
+
+_VERDICTS = {ACCEPTED: ACCEPTED, OWED: OWED, REFUSED: REFUSED}
+
+
+def _said(recipients: dict[bytes, Verdict]) -> dict[str, list[str]]:
+    return {_text(who): [status, _text(words[:WORDS_KEPT])] for who, (status, words) in recipients.items()}
+
+
+def _heard(said: dict[str, list[str]]) -> dict[bytes, Verdict]:
+    return {_octets(who): (_VERDICTS[status], _octets(words)) for who, (status, words) in said.items()}
+
+
+def _kept_uid(record: Spooled) -> str:
+    """Return what the key does not say of the UID."""
+    return "" if tells_uid(record.key) else _text(record.uid[:UID_KEPT])
+
+
+_UNSAID: tuple[Any, ...] = (
+    "",
+    "t",
+    "",
+    0.0,
+    0.0,
+    0,
+    0,
+    "",
+    {},
+    0,
+    "",
+    [],
+    "",
+)  # what a short line of an entry leaves out
+
+
+def _dump(record: Whole) -> list[Any]:
+    """Return the fields of an entry up to the last that is worth a word."""
+    entry = record.entry
+    times = (float(entry.settled), float(entry.since))
+    envelope = (_text(entry.sender), _said(entry.recipients))
+    vanished = [] if entry.vanished is None else [float(entry.vanished)]
+    fields: list[Any] = [entry.key, entry.status.value, entry.sha, *times, entry.size, entry.number, *envelope]
+    fields += [entry.troubles, entry.why, vanished, _text(entry.uid_kept)]
+    while not fields[-1]:
+        fields.pop()
+    return fields
+
+
+def _load(account: str, *fields: Any) -> Whole:
+    told: tuple[Any, ...] = (*fields, *_UNSAID[len(fields) :])
+    key, status, sha, settled, since, size, number, sender, said, troubles, why, vanished, uid = told
+    gone = float(vanished[0]) if vanished else None
+    envelope = (_octets(sender), _heard(said))
+    entry = Entry(key, Status(status), sha, size, number, since, settled, *envelope, troubles, why, gone, _octets(uid))
+    return Whole(account, entry)
+
+
+def _key_sha_at(record: Delivered | Dud) -> list[Any]:
+    return [record.key, record.sha, float(record.at)]
+
+
+_KINDS = (
+    _Kind(
+        "S",
+        Spooled,
+        lambda r: [r.key, r.number, _kept_uid(r), r.sha, r.size, float(r.at)],
+        [str, int, str, str, int, float],
+        lambda account, key, number, uid, sha, size, at: Spooled(account, key, number, _octets(uid), sha, size, at),
+    ),
+    _Kind(
+        "V",
+        Verdicts,
+        lambda r: [r.key, _text(r.sender), _said(r.recipients), float(r.at)],
+        [str, str, dict, float],
+        lambda account, key, sender, said, at: Verdicts(account, key, _octets(sender), _heard(said), at),
+    ),
+    _Kind("D", Delivered, _key_sha_at, [str, str, float], Delivered),
+    _Kind("X", Dud, _key_sha_at, [str, str, float], Dud),
+    _Kind("L", Left, lambda r: [r.key, r.size, float(r.at)], [str, int, float], Left),
+    _Kind("G", Gone, lambda r: [list(r.keys)], [list], lambda account, keys: Gone(account, tuple(map(str, keys)))),
+    _Kind("T", Trouble, lambda r: [r.key, r.why[:WORDS_KEPT], float(r.at)], [str, str, float], Trouble),
+    _Kind("R", Renamed, lambda r: [r.old, r.new], [str, str], Renamed),
+    _Kind("-", Vanished, lambda r: [r.key, float(r.at)], [str, float], Vanished),
+    _Kind("+", Seen, lambda r: [r.key], [str], Seen),
+    _Kind("E", Whole, _dump, [str, str, str, float, float, int, int, str, dict, int, str, list, str], _load),
+    _Kind("=", Mark, lambda _: [], [], Mark),
+)
+_BY_LETTER = {kind.letter: kind for kind in _KINDS}
+_BY_RECORD = {kind.record: kind for kind in _KINDS}
