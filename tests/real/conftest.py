@@ -1,0 +1,59 @@
+"""Real peers, each started once a session and only when a test asks for it."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.pki import Pki
+from tests.real import dovecot as dovecot_server
+from tests.real import postfix as postfix_server
+from tests.real.dovecot import Dovecot
+from tests.real.postfix import Postfix
+
+HERE = Path(__file__).parent
+Need = Callable[[str], str]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("real")
+
+
+@pytest.fixture(scope="session")
+def make_dovecot(need: Need, pki: Pki) -> Iterator[Callable[..., Dovecot]]:
+    """Return what starts a Dovecot with settings of its own: `make_dovecot(pop3_uidl_duplicates="rename")`."""
+    with ExitStack() as running:
+        yield lambda **settings: running.enter_context(dovecot_server.dovecot(need("dovecot"), pki, **settings))
+
+
+@pytest.fixture(scope="session")
+def dovecot(make_dovecot: Callable[..., Dovecot]) -> Dovecot:
+    """Return the session's Dovecot."""
+    return make_dovecot()
+
+
+@pytest.fixture(scope="session")
+def make_postfix(need: Need, lack: Callable[[str], None], pki: Pki) -> Iterator[Callable[..., Postfix]]:
+    """Return what starts a Postfix with settings of its own: `make_postfix(message_size_limit=1000)`."""
+    program = need("postfix")
+    if os.geteuid() != 0:
+        lack("Postfix needs root")
+    with ExitStack() as running:
+        yield lambda **settings: running.enter_context(postfix_server.postfix(program, pki, **settings))
+
+
+@pytest.fixture(scope="session")
+def postfix(make_postfix: Callable[..., Postfix]) -> Postfix:
+    """Return the session's Postfix."""
+    return make_postfix()
+
+
+@pytest.fixture
+def sink(need: Need) -> Iterator[Callable[..., int]]:
+    """Return what starts an smtp-sink with options: `sink("-p")` is the port of one without pipelining."""
+    with ExitStack() as running:
+        yield lambda *options: running.enter_context(postfix_server.sink(need("smtp-sink"), *options))
