@@ -32,6 +32,7 @@ class Status:
     ok: bool
     text: bytes
     last: bool
+    challenge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,14 @@ class Framer:
             return None
         line = self._buffer[self._at : end]
         word, _, text = line.partition(b" ")
-        ok = SHAPES.get(word.upper())
+        challenge = command.challenge and word == b"+"
+        ok = True if challenge else SHAPES.get(word.upper())
         if ok is None:
-            if not (command.challenge and word == b"+"):
-                raise PeerError(f"a reply that is none: {line[:80]!r}")
-            ok = True
+            raise PeerError(f"a reply that is none: {line[:80]!r}")
         self._in_body = self._first = ok and command.multiline
         self._length = 0
         self._at = end if self._in_body else end + 2  # a body starts with the CRLF in front of its first line
-        return Status(ok, text, not self._in_body)
+        return Status(ok, text, not self._in_body, challenge)
 
     def _body(self, command: Command) -> Body | None:
         buffer, start = self._buffer, self._at
@@ -127,7 +127,7 @@ def dele(number: int) -> Command:
 
 def secret(*words: bytes, shown: str, challenge: bool = False) -> Command:
     """Build a command of the login: a transcript shows *shown* in place of its words."""
-    return Command(spoken(*words), shown, challenge=challenge)
+    return Command(spoken(*words), shown, alone=challenge, challenge=challenge)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ MAX_REPLY = 32 << 10
 MAX_RECIPIENTS = 100
 
 REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
-ENHANCED = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?: |$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +31,6 @@ class Reply:
     def last(self) -> bool:
         """A reply comes in one piece."""
         return True
-
-    @property
-    def enhanced(self) -> bytes:
-        """The enhanced status code of RFC 3463 (`4.5.3`), b"" if there is none."""
-        match = ENHANCED.match(self.lines[0])
-        return match[1] if match else b""
 
     @property
     def words(self) -> bytes:

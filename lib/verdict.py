@@ -4,9 +4,8 @@ The scopes are Postfix's: the receiver as a whole, one connection, one message, 
 are looked at here and nowhere else.
 """
 
+import re
 from enum import Enum, auto
-
-from lib.smtp import Reply
 
 
 class Phase(Enum):
@@ -49,19 +48,22 @@ TABLE: dict[Phase, dict[int, Then]] = {
 # Wherever they are heard: the server closes (421), or wants TLS or a login first (530), or ours counts no more.
 ANYWHERE = {421: Then.RECEIVER, 530: Then.RECEIVER, 535: Then.RECEIVER, 538: Then.RECEIVER}
 
+ENHANCED = re.compile(rb"\d{3} ([245]\.\d{1,3}\.\d{1,3})(?: |$)")
 TOO_MANY_RECIPIENTS = b"4.5.3"
 
 
-def judge(phase: Phase, reply: Reply) -> Then:
-    """Return what *reply* means in *phase*; a class that makes no sense there means the receiver is not well."""
-    if reply.code in ANYWHERE:
-        return ANYWHERE[reply.code]
-    if phase is Phase.RCPT and reply.code == 452 and _too_many(reply):
+def judge(phase: Phase, code: int, words: bytes) -> Then:
+    """Return what a reply of *code* and *words* (code first) means in *phase*.
+
+    A class that makes no sense there (a 250 for DATA, a 354 for RCPT) means that the receiver is not well.
+    """
+    if code in ANYWHERE:
+        return ANYWHERE[code]
+    if phase is Phase.RCPT and code == 452 and _too_many(words):
         return Then.ANOTHER
-    return TABLE[phase].get(reply.code // 100, Then.RECEIVER)
+    return TABLE[phase].get(code // 100, Then.RECEIVER)
 
 
-def _too_many(reply: Reply) -> bool:
-    if reply.enhanced:
-        return reply.enhanced == TOO_MANY_RECIPIENTS
-    return b"too many" in reply.words.lower()
+def _too_many(words: bytes) -> bool:
+    match = ENHANCED.match(words)
+    return match[1] == TOO_MANY_RECIPIENTS if match else b"too many" in words.lower()

@@ -1,0 +1,206 @@
+"""Send spooled messages over one connection, and tell of every recipient what the receiver said.
+
+With PIPELINING an envelope is one group, and the content of one message goes out with the envelope of the next: one
+round trip a message. A message whose final dot went out and whose verdict never came stays in the spool for a later
+pass, never for this one (RFC 1047). What fails before the dot is tried once more on a new connection; failing again is
+the receiver's, and so are three messages in a row that it would not take now.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from threading import Lock
+
+from lib import smtp
+from lib.courier import SILENCE, Courier
+from lib.errors import LostError, PeerError, ReceiverError
+from lib.parcel import Errand, Feed, Parcel, Result
+from lib.transaction import Transaction, content
+from lib.visible import visible
+
+# Messages in a row, over all connections, that the receiver would not take now.
+FAULTS_IN_A_ROW = 3
+# How long to listen for the reason why a server broke off while the content was sent, seconds.
+LAST_WORDS = 2.0
+
+Chunks = Callable[[Parcel], Iterator[bytes]]
+Done = Callable[[Result], Iterable[Errand]]
+
+
+class Health:
+    """What all connections together know of the receiver. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._faults = 0
+        self._working: set[Courier] = set()
+        self.down: ReceiverError | None = None
+
+    def fine(self, courier: Courier) -> None:
+        """Note that a message was taken."""
+        with self._lock:
+            self._faults = 0
+            self._working.add(courier)
+
+    def fault(self, words: bytes) -> None:
+        """Note that a message was not taken now; ReceiverError when it is the third in a row."""
+        with self._lock:
+            self._faults += 1
+            if self._faults >= FAULTS_IN_A_ROW:
+                self._working.clear()
+                raise ReceiverError(f"the receiver would not take {self._faults} messages in a row: {visible(words)}")
+
+    def failed(self, courier: Courier, error: ReceiverError) -> bool:
+        """Note that *courier* was refused; say whether the receiver is down, for no other connection works."""
+        with self._lock:
+            self._working.discard(courier)
+            if not self._working and self.down is None:
+                self.down = error
+            return self.down is not None
+
+
+class Deliver:
+    """One connection and what is on its way over it."""
+
+    def __init__(self, courier: Courier, health: Health, chunks: Chunks) -> None:
+        """Use *courier*; *chunks* reads the body of a spooled message."""
+        self._courier = courier
+        self._health = health
+        self._chunks = chunks
+        self._todo: deque[Errand] = deque()
+        self._announced: deque[Transaction] = deque()
+        self._dotted = False
+
+    def run(self, feed: Feed, done: Done) -> None:
+        """Carry errands until there are no more; ReceiverError when this connection, or the receiver, is refused.
+
+        What was not decided by then is given back to *feed*.
+        """
+        try:
+            while (errand := self._todo.popleft() if self._todo else feed.take()) is not None:
+                self._serve(errand, feed, done)
+        finally:
+            for errand in (*(one.errand for one in self._announced), *self._todo):
+                feed.give_back(errand)
+            self._courier.close()
+
+    def _serve(self, errand: Errand, feed: Feed, done: Done) -> None:
+        courier = self._courier
+        self._announced = deque([Transaction(errand, courier.features)])
+        if courier.wire is not None and courier.wire.stale:
+            courier.close()
+        if courier.wire is None:
+            courier.open()
+        self._announced.clear()
+        self._announce(errand)
+        try:
+            while self._announced:
+                self._carry(self._announced[0], feed)
+                self._conclude(self._announced.popleft(), done)
+        except (LostError, PeerError) as error:
+            courier.close()
+            self._lost(error, done)
+
+    def _lost(self, error: LostError | PeerError, done: Done) -> None:
+        """Decide what becomes of the messages that were on their way when the connection broke."""
+        transaction = self._announced.popleft()
+        if self._dotted:
+            transaction.in_doubt()
+        elif transaction.errand.tries:
+            self._announced.appendleft(transaction)
+            raise ReceiverError(f"the receiver breaks off: {error}") from error
+        else:
+            transaction.errand.tries += 1
+            self._todo.append(transaction.errand)
+        self._todo.extend(other.errand for other in self._announced)
+        self._announced.clear()
+        if self._dotted:
+            self._conclude(transaction, done)
+
+    def _announce(self, errand: Errand) -> None:
+        transaction = Transaction(errand, self._courier.features)
+        self._announced.append(transaction)
+        if self._courier.pipelining:
+            self._courier.dialogue.ask(*transaction.commands())
+
+    def _carry(self, transaction: Transaction, feed: Feed) -> None:
+        """Bring a transaction to its verdicts; the next one's envelope goes out with its content."""
+        self._dotted = False
+        if transaction.asked:
+            self._hear_envelope(transaction)
+        if transaction.open:
+            self._send_content(transaction, feed)
+            self._hear_verdicts(transaction)
+        elif transaction.lone_dot:
+            self._courier.ask(smtp.LONE_DOT)
+        elif transaction.begun:
+            self._courier.ask(smtp.RSET)
+
+    def _hear_envelope(self, transaction: Transaction) -> None:
+        """Hear MAIL, each RCPT and DATA; without PIPELINING each is asked when the one before was heard."""
+        courier = self._courier
+        mail, *rcpts, data = transaction.commands()
+        if courier.pipelining:
+            transaction.hear_mail(courier.hear()[1])
+            for who in transaction.asked:
+                transaction.hear_rcpt(who, courier.hear()[1])
+            transaction.hear_data(courier.hear()[1])
+        elif transaction.hear_mail(courier.ask(mail)):
+            for who, rcpt in zip(transaction.asked, rcpts, strict=True):
+                transaction.hear_rcpt(who, courier.ask(rcpt))
+            if transaction.accepted:
+                transaction.hear_data(courier.ask(data))
+
+    def _send_content(self, transaction: Transaction, feed: Feed) -> None:
+        courier, errand = self._courier, transaction.errand
+        wire = courier.wire
+        if wire is None:
+            raise LostError("the connection is closed")
+        last = b""
+        try:
+            for part in content(errand, self._chunks(errand.parcel)):
+                wire.send(last)
+                last = part
+        except LostError:
+            self._hear_last_words(transaction)
+            raise
+        further = (smtp.FURTHER_VERDICT,) * (len(transaction.accepted) - 1) if courier.way.lmtp else ()
+        courier.dialogue.ask(smtp.content(last), *further)
+        if courier.pipelining:
+            follower = self._todo.popleft() if self._todo else feed.poll()
+            if follower is not None:
+                self._announce(follower)
+        self._dotted = True
+
+    def _hear_last_words(self, transaction: Transaction) -> None:
+        """Look for the reason why the server broke off in the middle: a refusal of the message, as a rule."""
+        courier = self._courier
+        if courier.wire is None:
+            return
+        courier.wire.silence = LAST_WORDS
+        courier.dialogue.ask(smtp.FURTHER_VERDICT)
+        with suppress(LostError, PeerError):
+            reply = courier.hear()[1]
+            transaction.hear_verdict(transaction.accepted, reply)
+            self._dotted = True
+
+    def _hear_verdicts(self, transaction: Transaction) -> None:
+        courier = self._courier
+        wire = courier.wire
+        if wire is None:
+            return
+        wire.silence = courier.way.patience
+        everybody = transaction.accepted
+        for who in [[one] for one in everybody] if courier.way.lmtp else [everybody]:
+            transaction.hear_verdict(who, courier.hear()[1])
+        wire.silence = SILENCE
+
+    def _conclude(self, transaction: Transaction, done: Done) -> None:
+        """Tell what a transaction came to, and what that says of the receiver."""
+        self._todo.extend(transaction.further())
+        self._todo.extend(done(transaction.result()))
+        fault = transaction.fault
+        if fault:
+            self._health.fault(fault)
+        elif any(answer.status == "accepted" for answer in transaction.answers.values()):
+            self._health.fine(self._courier)

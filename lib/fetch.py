@@ -1,0 +1,295 @@
+"""Drain one open mailbox: RETR ahead of the replies into the spool, hand over, DELE what is settled, QUIT.
+
+The law: DELE is asked only for what the journal, synced, calls settled; it is a fact only after QUIT's +OK. Before
+QUIT every message that was RETR'd is settled or fsynced in the spool. After an unparsable reply, or a lost connection,
+nothing more is said: no QUIT, so nothing is deleted that may have been misunderstood.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from lib import listing, pop3
+from lib.dialogue import Command
+from lib.errors import LostError, PeerError
+from lib.journal import SETTLED, Entry, Gone, Left, Renamed, Seen, Spooled, Status, Trouble, Vanished, sha_key
+from lib.ledger import Ledger
+from lib.listing import Rules, Todo, Wanted
+from lib.mailbox import Mailbox
+from lib.outcome import Tally, Watch
+from lib.parcel import Post
+from lib.pop3 import Body
+from lib.spool import Incoming, Spool, Stored
+from lib.visible import visible
+
+# The window starts here and grows by one a reply, so that it doubles a round trip.
+FIRST_WINDOW = 4
+# Announced octets asked for ahead; more would only make the end of a pass that must stop soon longer.
+MAX_AHEAD = 2 << 20
+# Servers close a session that says nothing for a minute (RFC 1939 says ten; few listen).
+NOOP_SECONDS = 20.0
+# A body may be longer than announced (line ends counted once, sizes of compressed files), but not without end.
+BODY_FACTOR, BODY_EXTRA, BODY_UNKNOWN = 4, 16 << 20, 4 << 30
+
+
+class Desk(Protocol):
+    """What a fetcher needs of the pass around it."""
+
+    def hand_over(self, stored: Stored, key: str) -> None:
+        """Take a spooled message to deliver; its fate comes by the post."""
+
+    def halted(self) -> bool:
+        """Say whether no further message is to be fetched: commit and leave."""
+
+    def may_linger(self) -> bool:
+        """Say whether the session may wait for verdicts; not over a line of ours."""
+
+    def now(self) -> float:
+        """Return seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """pf_window, pf_smtp_timeout (seconds) and the rules of what is left on the server."""
+
+    window: int
+    patience: float
+    rules: Rules
+
+
+@dataclass(slots=True)
+class Fetch:
+    """One session's work; *complaints* tell what could not be done, *remarks* what was not meant to be."""
+
+    mailbox: Mailbox
+    ledger: Ledger
+    spool: Spool
+    post: Post
+    desk: Desk
+    watch: Watch
+    tally: Tally
+    limits: Limits
+    complaints: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    more: bool = False  # messages at which a session died wait for a session of their own
+    _todo: Todo = field(default_factory=Todo)
+    _queue: deque[Wanted] = field(default_factory=deque)
+    _flying: deque[Wanted] = field(default_factory=deque)
+    _ahead: int = 0
+    _incoming: Incoming | None = None
+    _pending: dict[str, tuple[int, int]] = field(default_factory=dict)  # key → message number, spool file
+    _spooled: list[int] = field(default_factory=list)
+    _delete: dict[str, int] = field(default_factory=dict)
+    _times: Counter[str] = field(default_factory=Counter)
+    _absent: dict[str, list[str]] = field(default_factory=dict)  # hash → keys that are no longer listed
+
+    @property
+    def _account(self) -> str:
+        return self.mailbox.account.id
+
+    @property
+    def _entries(self) -> dict[str, Entry]:
+        return self.ledger.of(self._account)
+
+    def drain(self) -> None:
+        """Fetch, hand over, wait for verdicts as far as allowed, delete, QUIT. LostError, PeerError, StorageError."""
+        self._plan()
+        try:
+            self._retrieve()
+            self._await_verdicts()
+            self._leave()
+        except (LostError, PeerError) as error:
+            self._note_trouble(error)
+            raise
+        finally:
+            if self._incoming is not None:
+                self._incoming.drop()
+            self.mailbox.close()
+
+    def _plan(self) -> None:
+        now, account = self.desk.now(), self._account
+        todo = listing.plan(self.mailbox.messages, self._entries, self.limits.rules, now)
+        self.tally.listed = max(self.tally.listed, len(self.mailbox.messages))
+        self.tally.left, self.tally.oversize = todo.left, 0
+        for message in todo.oversize:
+            self.tally.oversize += 1
+            if message.named and message.key not in self._entries:
+                self.ledger.note(Left(account, message.key, message.size, now))
+                self.complaints.append(
+                    f"a message of {message.size} octets is over pf_max_size and stays on the server"
+                )
+        self._remember_absent(todo)
+        self.ledger.note(*(Vanished(account, key, now) for key in todo.vanished))
+        self.ledger.note(*(Seen(account, key) for key in todo.seen))
+        if todo.forgotten:
+            self.ledger.note(Gone(account, tuple(todo.forgotten)))
+        first, self.more = (todo.fetch, bool(todo.last)) if todo.fetch or todo.delete else (todo.last, False)
+        self._todo, self._queue, self._delete = todo, deque(first), dict(todo.delete)
+        self.mailbox.dialogue.window = min(FIRST_WINDOW, self.limits.window) if self.mailbox.pipelining else 1
+        self.watch.account_started(self.mailbox.account.name, len(first), sum(message.size for message in first))
+
+    def _remember_absent(self, todo: Todo) -> None:
+        """Index by hash what was settled and is no longer listed: a message of the same bytes is the same message."""
+        keys = set(todo.vanished)
+        if self.limits.rules.keep:
+            keys.update(key for key, entry in self._entries.items() if entry.vanished is not None)
+            keys.difference_update(todo.seen)
+        for key in keys:
+            self._absent.setdefault(self._entries[key].sha, []).append(key)
+
+    def _retrieve(self) -> None:
+        wire, dialogue = self.mailbox.wire, self.mailbox.dialogue
+        while True:
+            self._ask_more()
+            if not dialogue.idle:
+                for command, piece in wire.step(dialogue):
+                    self._take(command, piece)
+            elif self._queue and not self.desk.halted():
+                self._idle()  # the spool is full: the receiver is slower than the line
+            else:
+                return
+            self._read_post()
+
+    def _ask_more(self) -> None:
+        dialogue, queue = self.mailbox.dialogue, self._queue
+        while queue and len(self._flying) < dialogue.window:
+            if self._ahead > MAX_AHEAD and len(self._flying) > 1:
+                return
+            if self.spool.full or self.desk.halted():
+                return
+            message = queue.popleft()
+            limit = message.size * BODY_FACTOR + BODY_EXTRA if message.size else BODY_UNKNOWN
+            dialogue.ask(pop3.retr(message.number, limit))
+            self._flying.append(message)
+            self._ahead += message.size
+
+    def _take(self, command: Command, piece: pop3.Status | Body) -> None:
+        if not command.multiline:
+            return  # a NOOP's answer
+        if isinstance(piece, Body):
+            assert self._incoming is not None  # noqa: S101 - a body follows its status by the framer's law
+            self._incoming.write(piece.octets)
+            self.tally.octets += len(piece.octets)
+            if piece.last:
+                self._finish(self._landed())
+        elif piece.ok:
+            message = self._flying[0]
+            self._incoming = self.spool.receive(self._account, message.uid, message.size)
+        else:
+            message = self._landed()
+            self.complaints.append(f"message {message.number} cannot be retrieved: {visible(piece.text)}")
+
+    def _landed(self) -> Wanted:
+        message = self._flying.popleft()
+        self._ahead -= message.size
+        if self.mailbox.pipelining and self.mailbox.dialogue.window < self.limits.window:
+            self.mailbox.dialogue.window += 1
+        return message
+
+    def _finish(self, message: Wanted) -> None:
+        assert self._incoming is not None  # noqa: S101 - see _take
+        stored, self._incoming = self._incoming.finish(), None
+        self.tally.fetched += 1
+        self.watch.message_fetched(self.mailbox.account.name, stored.size)
+        key = message.key if message.named else self._name(stored.sha, message)
+        if self._known(key, message, stored):
+            self.spool.free(stored.number)
+            return
+        self._pending[key] = (message.number, stored.number)
+        now = self.desk.now()
+        self.ledger.note(Spooled(self._account, key, stored.number, stored.uid, stored.sha, stored.size, now))
+        self.desk.hand_over(stored, key)
+
+    def _name(self, sha: str, message: Wanted) -> str:
+        """Name a message by its bytes, and by its turn among those of the same bytes."""
+        if message.key in self._entries:
+            self.ledger.note(Gone(self._account, (message.key,)))
+        ordinal = self._times[sha]
+        self._times[sha] += 1
+        return sha_key(sha, ordinal)
+
+    def _known(self, key: str, message: Wanted, stored: Stored) -> bool:
+        """Say whether the message was settled, or spooled, before; then this copy is not delivered."""
+        entry = self._entries.get(key)
+        if message.named and (entry is None or entry.status not in SETTLED):
+            old = self._absent.get(stored.sha)
+            if not old:
+                return False
+            self.ledger.note(Renamed(self._account, old.pop(), key))
+            entry = self._entries[key]
+        if entry is None or entry.status not in (*SETTLED, Status.SPOOLED):
+            return False
+        if listing.due(entry, self.limits.rules.keep, self.desk.now()):
+            self._delete[key] = message.number
+        else:
+            self.tally.left += 1
+        return True
+
+    def _read_post(self) -> None:
+        for key, settled in self.post.take():
+            place = self._pending.pop(key, None)
+            if place is None:
+                continue
+            number, file = place
+            if not settled:
+                self._spooled.append(file)
+            elif self.limits.rules.keep:
+                self.tally.left += 1
+            else:
+                self._delete[key] = number
+
+    def _idle(self) -> None:
+        """Wait for news; say NOOP so that the server does not hang up meanwhile."""
+        began = time.monotonic()
+        while time.monotonic() - began < NOOP_SECONDS:
+            self.post.wait(NOOP_SECONDS - (time.monotonic() - began))
+            before = len(self._pending)
+            self._read_post()
+            if len(self._pending) != before or self.desk.halted() or (self._queue and not self.spool.full):
+                return
+        self.mailbox.whole(pop3.NOOP)
+
+    def _await_verdicts(self) -> None:
+        waited, before = time.monotonic(), len(self._pending)
+        while self._pending and self.desk.may_linger() and not self.desk.halted():
+            self._idle()
+            if len(self._pending) < before:
+                waited, before = time.monotonic(), len(self._pending)
+            if time.monotonic() - waited > self.limits.patience:
+                return
+
+    def _leave(self) -> None:
+        """Make sure of everything, then delete and QUIT; with PIPELINING in one round trip."""
+        self._read_post()
+        self.spool.sync([*self._spooled, *(file for _, file in self._pending.values())])
+        self.ledger.sync()
+        asked = [(key, pop3.dele(number)) for key, number in self._delete.items()]
+        dialogue = self.mailbox.dialogue
+        dialogue.window = max(self.limits.window, 1) if self.mailbox.pipelining else 1
+        dialogue.ask(*(command for _, command in asked), pop3.QUIT)
+        heard = dict(self._replies())
+        quit_reply = heard[pop3.QUIT.line]
+        gone = tuple(key for key, command in asked if heard[command.line].ok)
+        if not quit_reply.ok:
+            self.complaints.append(f"QUIT refused, deletions are not sure: {visible(quit_reply.text)}")
+            return
+        if len(gone) < len(asked):
+            self.complaints.append(f"{len(asked) - len(gone)} deletions refused")
+        if gone:
+            self.ledger.note(Gone(self._account, gone))
+            self.tally.deleted += len(gone)
+
+    def _replies(self) -> Iterator[tuple[bytes, pop3.Status]]:
+        while not self.mailbox.dialogue.idle:
+            for command, piece in self.mailbox.wire.step(self.mailbox.dialogue):
+                if isinstance(piece, pop3.Status):
+                    yield command.line, piece
+
+    def _note_trouble(self, error: LostError | PeerError) -> None:
+        """Remember the message in whose reply the session died; it is tried last from now on."""
+        if self._flying and (self._incoming is not None or isinstance(error, PeerError)):
+            key = self._flying[0].key
+            self.ledger.note(Trouble(self._account, key, str(error), self.desk.now()))
+            self.ledger.flush()

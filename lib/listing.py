@@ -1,0 +1,118 @@
+"""What is to be done with each message of a mailbox: fetch it, delete it, leave it. Pure.
+
+UIDs are hostile input. One that is empty, or stands twice in the listing, names nothing: such messages are fetched
+and named by their SHA-256. A message that is settled but still listed is deleted (or kept, as pf_keep says) and never
+fetched again. A message at which a session died before comes last, so that it can hold up nobody.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lib.journal import SETTLED, Entry, Status, uid_key
+from lib.settings import KEEP_FOREVER
+
+DAY = 86400.0
+MAKESHIFT = "at:"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One message of the mailbox: its number in this session, its UID (b"" = none) and its announced octets."""
+
+    number: int
+    uid: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A message to fetch; *key* is its name in the journal, or a makeshift one where only its bytes can name it."""
+
+    number: int
+    uid: bytes
+    size: int
+    key: str
+
+    @property
+    def named(self) -> bool:
+        """Say whether the UID names it."""
+        return not self.key.startswith(MAKESHIFT)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """pf_keep (days), pf_max_size (octets, 0 = none), pf_max_messages (0 = none)."""
+
+    keep: int = 0
+    max_size: int = 0
+    max_messages: int = 0
+
+
+@dataclass(slots=True)
+class Todo:
+    """What a session has to do; *left* counts what stays on the server by the settings."""
+
+    delete: dict[str, int] = field(default_factory=dict)
+    fetch: list[Wanted] = field(default_factory=list)
+    last: list[Wanted] = field(default_factory=list)
+    oversize: list[Wanted] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    left: int = 0
+
+
+def due(entry: Entry, keep: int, now: float) -> bool:
+    """Say whether a settled message has been on the server for *keep* days since it was settled, or need not be."""
+    if entry.status not in SETTLED or keep == KEEP_FOREVER:
+        return False
+    return keep == 0 or now - entry.settled >= keep * DAY
+
+
+def plan(messages: Sequence[Listed], entries: Mapping[str, Entry], rules: Rules, now: float) -> Todo:
+    """Sort every listed message, and what the journal knows of the ones that are no longer listed."""
+    todo = Todo()
+    times = Counter(message.uid for message in messages)
+    keys = set()
+    for message in messages:
+        unique = message.uid and times[message.uid] == 1
+        key = uid_key(message.uid) if unique else f"{MAKESHIFT}{message.number}:{message.size}"
+        keys.add(key)
+        _sort(todo, Wanted(message.number, message.uid, message.size, key), entries.get(key), rules, now)
+    if rules.max_messages and len(todo.fetch) + len(todo.last) > rules.max_messages:
+        room = max(rules.max_messages - len(todo.fetch), 0)
+        todo.left += len(todo.fetch) + len(todo.last) - rules.max_messages
+        todo.fetch, todo.last = todo.fetch[: rules.max_messages], todo.last[:room]
+    _look_for_absent(todo, keys, entries)
+    return todo
+
+
+def _sort(todo: Todo, message: Wanted, entry: Entry | None, rules: Rules, now: float) -> None:
+    if entry is not None and entry.vanished is not None:
+        todo.seen.append(message.key)
+    if entry is not None and entry.status in SETTLED:
+        if due(entry, rules.keep, now):
+            todo.delete[message.key] = message.number
+        else:
+            todo.left += 1
+    elif entry is not None and entry.status is Status.SPOOLED:
+        return  # it waits in the spool: not fetched again, deleted when the receiver has it
+    elif rules.max_size and message.size > rules.max_size:
+        todo.left += 1
+        todo.oversize.append(message)
+    elif entry is not None and entry.troubles:
+        todo.last.append(message)
+    else:
+        todo.fetch.append(message)
+
+
+def _look_for_absent(todo: Todo, listed: set[str], entries: Mapping[str, Entry]) -> None:
+    for key, entry in entries.items():
+        if key in listed:
+            continue
+        if entry.status in SETTLED:
+            if entry.vanished is None and not key.startswith("s"):
+                todo.vanished.append(key)
+        elif entry.status is not Status.SPOOLED:
+            todo.forgotten.append(key)

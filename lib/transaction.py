@@ -1,0 +1,148 @@
+"""One SMTP or LMTP transaction as a value: what is said, what was heard, what it comes to. No I/O.
+
+What is heard is judged by lib.verdict. A transaction takes at most 100 recipients; those that are left over, or that
+the receiver wants in another transaction, come back as a further errand, and so does a message whose sender was
+refused, with the null sender.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from lib import smtp, verdict
+from lib.dialogue import Command
+from lib.errors import ReceiverError
+from lib.message import Canon
+from lib.parcel import Answer, Errand, Result
+from lib.smtp import Features, Reply, Stuffing
+from lib.verdict import Phase, Then
+from lib.visible import visible
+
+# Content is written in parts of about this size.
+PART = 128 << 10
+IN_DOUBT = b"connection lost after the final dot; it may have been taken"
+NO_UTF8 = b"553 5.6.7 the receiver offers no SMTPUTF8 for this address"
+TOO_LARGE = b"552 5.3.4 larger than the %d octets that the receiver takes"
+
+STATUS = {Then.GO: "accepted", Then.OWED: "owed", Then.ANOTHER: "owed", Then.LATER: "owed", Then.REFUSED: "refused"}
+
+
+class Transaction:
+    """One errand before one receiver."""
+
+    def __init__(self, errand: Errand, offered: Features) -> None:
+        """Choose whom it is for, by what the receiver offered."""
+        utf8 = b"SMTPUTF8" in offered
+        self.errand = errand
+        self.offered = offered
+        self.sender = errand.sender if utf8 or errand.sender.isascii() else b""
+        able = [who for who in errand.recipients if utf8 or who.isascii()]
+        self.answers = {who: Answer("refused", NO_UTF8) for who in errand.recipients if who not in set(able)}
+        self.asked, self._another = able[: smtp.MAX_RECIPIENTS], able[smtp.MAX_RECIPIENTS :]
+        self.accepted: list[bytes] = []
+        self._mail = Then.GO
+        self._null_sender = False
+        self.begun = False
+        self.open = False
+        self.lone_dot = False
+        self.faults: list[bytes] = []
+        if offered.size and errand.size > offered.size:
+            self._all(self.asked, Then.REFUSED, TOO_LARGE % offered.size)
+            self.asked = []
+
+    def commands(self) -> list[Command]:
+        """Return MAIL, the RCPTs and DATA; nothing when nobody can be asked."""
+        if not self.asked:
+            return []
+        utf8 = not all(address.isascii() for address in (self.sender, *self.asked))
+        eightbit = self.errand.parcel.eightbit
+        extras = smtp.parameters(self.offered, size=self.errand.size, eightbit=eightbit, utf8=utf8)
+        return [smtp.mail(self.sender, tuple(extras)), *map(smtp.rcpt, self.asked), smtp.DATA]
+
+    def hear_mail(self, reply: Reply) -> bool:
+        """Note the reply to MAIL; say whether the recipients may be asked."""
+        self._mail = judged(Phase.MAIL, reply)
+        self.begun = self._mail is Then.GO
+        if self._mail is Then.NO_SENDER and self.sender:
+            self._null_sender = True
+        elif not self.begun:
+            then = Then.REFUSED if self._mail is Then.NO_SENDER else self._mail
+            self._all(self.asked, then, reply.words)
+        return self.begun
+
+    def hear_rcpt(self, who: bytes, reply: Reply) -> None:
+        """Note the reply to the RCPT of *who*; what a receiver says that has refused MAIL does not count."""
+        then = judged(Phase.RCPT, reply)
+        if not self.begun:
+            return
+        if then is Then.GO:
+            self.accepted.append(who)
+        elif then is Then.ANOTHER and self.accepted:
+            self._another.append(who)
+        else:
+            self.answers[who] = Answer(STATUS[then], reply.words)
+
+    def hear_data(self, reply: Reply) -> None:
+        """Note the reply to DATA; 354 although nobody was accepted asks for a lone dot."""
+        if not self.accepted:
+            self.lone_dot = reply.code == 354
+            if reply.code == 421:
+                judged(Phase.DATA, reply)
+            return
+        then = judged(Phase.DATA, reply)
+        self.open = then is Then.GO
+        if not self.open:
+            self._all(self.accepted, then, reply.words)
+
+    def hear_verdict(self, who: list[bytes], reply: Reply) -> None:
+        """Note what came after the final dot for *who*: everybody with SMTP, one by one with LMTP."""
+        self.begun = self.open = False
+        self._all(who, judged(Phase.DOT, reply), reply.words)
+
+    def in_doubt(self) -> None:
+        """Note that the connection broke after the final dot: owed, and not to be sent again in this pass."""
+        self._all([who for who in self.accepted if who not in self.answers], Then.LATER, IN_DOUBT)
+
+    def _all(self, who: list[bytes], then: Then, words: bytes) -> None:
+        if then is Then.LATER:
+            self.faults.append(words)
+        self.answers.update((one, Answer(STATUS[then], words)) for one in who)
+
+    @property
+    def fault(self) -> bytes:
+        """Return why the message as a whole was not taken now, b"" when somebody's copy was decided on."""
+        taken = any(answer.status == "accepted" for answer in self.answers.values())
+        return b"" if taken or not self.faults else self.faults[-1]
+
+    def further(self) -> list[Errand]:
+        """Return what is to be tried at once in another transaction."""
+        if self._null_sender:
+            return [replace(self.errand, sender=b"")]
+        return [replace(self.errand, recipients=tuple(self._another))] if self._another else []
+
+    def result(self) -> Result:
+        """Return the answers; the message is not decided while there are further errands."""
+        return Result(self.errand, self.answers, final=not self.further())
+
+
+def judged(phase: Phase, reply: Reply) -> Then:
+    """Return what *reply* means; ReceiverError when it is about the receiver itself."""
+    then = verdict.judge(phase, reply.code, reply.words)
+    if then is Then.RECEIVER:
+        raise ReceiverError(f"the receiver takes no mail now ({phase.name}: {visible(reply.words)})")
+    return then
+
+
+def content(errand: Errand, body: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the message as it goes over the wire: line ends mended where they must be, dots doubled; no final dot.
+
+    *body* is the spooled message from the end of its header on. Never yields nothing at all.
+    """
+    stuffing, canon, clean = Stuffing(), Canon(), errand.parcel.clean
+    buffer = stuffing.feed(errand.opening if clean else canon.feed(errand.opening))
+    for part in body:
+        buffer += stuffing.feed(part if clean else canon.feed(part))
+        if len(buffer) >= PART:
+            yield buffer
+            buffer = b""
+    tail = errand.closing if clean else canon.feed(errand.closing) + canon.finish()
+    yield buffer + stuffing.feed(tail)
