@@ -1,0 +1,269 @@
+"""What a person sees: summaries, complaints, progress. Nothing printed here can move a cursor or end a pass.
+
+Whatever the stream's encoding, and whether its reader has gone or the disk behind it is full: say and the rest return.
+Whatever comes from outside, control characters are escaped and secrets masked. rich is imported only when it is used.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.util import find_spec
+from json import dumps
+from threading import Event, Thread
+from types import TracebackType
+from typing import NamedTuple, Self, TextIO
+
+from lib.errors import PopfetchError
+from lib.outcome import AccountOutcome, Outcome, Tally, error_lines
+from lib.status import Status
+from lib.visible import escaped, masked, visible
+
+EVERY = 5.0  # seconds between two plain lines of progress
+FRAMES = 8  # of a progress bar in a second
+BAR = 40  # characters
+
+
+class Unit(NamedTuple):
+    """Of sizes, and the octets from which the next one reads better."""
+
+    name: str
+    octets: int
+    below: int
+
+
+UNITS = (Unit("kB", 10**3, 999_950), Unit("MB", 10**6, 999_950_000), Unit("GB", 10**9, 10**18))
+
+HEADINGS = (
+    "account",
+    "listed",
+    "fetched",
+    "size",
+    "delivered",
+    "deferred",
+    "refused",
+    "duds",
+    "deleted",
+    "left",
+    "seconds",
+    "result",
+)
+LEFT = {0, len(HEADINGS) - 1}  # columns of words; the others are numbers
+
+
+class Screen:
+    """A text stream that takes everything and never raises; None where there is no stream (pythonw)."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "ascii"
+
+    def isatty(self) -> bool:
+        """Say whether a person is looking."""
+        with suppress(ValueError):
+            return self._stream is not None and self._stream.isatty()
+        return False
+
+    def write(self, text: str) -> int:
+        """Write *text*, what the encoding has no character for as a backslash escape."""
+        shown = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+        if self._stream is not None:
+            try:
+                self._stream.write(shown)
+            except (OSError, ValueError):
+                self._abandon(self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._abandon(self._stream)
+
+    def _abandon(self, stream: TextIO) -> None:
+        """Let what is still buffered go nowhere, or Python exits with 120 because of it."""
+        self._stream = None
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print *text* (to stdout) and a line end; of control characters only line ends in it count, tabs become blanks."""
+    screen = Screen(stream or sys.stdout)
+    lines = (masked(escaped(line.expandtabs())) for line in text.split("\n"))
+    screen.write("\n".join(lines) + "\n")
+    screen.flush()
+
+
+def complain(complaints: Iterable[PopfetchError | str], stream: TextIO | None = None) -> None:
+    """Print a line (to stderr) for each complaint; Outcome.why holds those of a pass."""
+    for complaint in complaints:
+        lines = [visible(complaint)] if isinstance(complaint, str) else error_lines(complaint)
+        for line in lines:
+            say(f"popfetch: {line}", stream or sys.stderr)
+
+
+def show(outcome: Outcome, *, now: datetime, json: bool) -> None:
+    """Print what the pass that ended *now* achieved: one JSON object, or a table."""
+    if json:
+        say(dumps(outcome.as_json(now)))
+        return
+    rows = [_row(account) for account in outcome.accounts]
+    if len(rows) > 1:
+        rows.append(("all", *_numbers(outcome.total, outcome.seconds), ""))
+    screen = Screen(sys.stdout)
+    if screen.isatty() and find_spec("rich"):
+        _draw_table(screen, rows)
+    else:
+        say("\n".join(columns([HEADINGS, *rows])))
+    duds = f", {outcome.duds_in_a_row} duds in a row" if outcome.duds_in_a_row else ""
+    say(f"exit {int(outcome.exit)} after {outcome.seconds:.1f} s, {outcome.spooled} owed in the spool{duds}")
+
+
+def status(known: Status, *, json: bool) -> None:
+    """Print what is known between two passes."""
+    say(dumps(known.as_json()) if json else "\n".join(known.lines()))
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return *rows* as aligned lines: words to the left, numbers to the right."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(_aligned, range(len(row)), row, widths)).rstrip() for row in rows]
+
+
+def size(octets: int) -> str:
+    """Return *octets* in the unit that people would use."""
+    if octets < 1000:
+        return f"{octets} B"
+    unit = next((unit for unit in UNITS if octets < unit.below), UNITS[-1])
+    return f"{octets / unit.octets:.1f} {unit.name}"
+
+
+def _aligned(at: int, cell: str, width: int) -> str:
+    return cell.ljust(width) if at in LEFT else cell.rjust(width)
+
+
+def _row(account: AccountOutcome) -> tuple[str, ...]:
+    result = "ok" if account.error is None else "; ".join(error_lines(account.error))
+    return (visible(account.label), *_numbers(account.tally, account.seconds), result)
+
+
+def _numbers(tally: Tally, seconds: float) -> tuple[str, ...]:
+    counts = (tally.delivered, tally.deferred, tally.refused, tally.duds, tally.deleted, tally.left)
+    return (str(tally.listed), str(tally.fetched), size(tally.octets), *map(str, counts), f"{seconds:.1f}")
+
+
+def _draw_table(screen: Screen, rows: Iterable[Sequence[str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - optional, and slow to import
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table()
+    for at, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if at in LEFT else "right", overflow="fold")
+    for row in rows:
+        failed = row[-1] not in ("ok", "")
+        table.add_row(*map(Text, row), style="red" if failed else "")
+    Console(file=screen).print(table)  # type: ignore[arg-type]
+    screen.flush()
+
+
+@dataclass(slots=True)
+class _Bar:
+    messages: int
+    octets: int
+    fetched: int = 0
+    fetched_octets: int = 0
+    settled: int = 0
+
+    def words(self) -> str:
+        got, due = size(self.fetched_octets), size(max(self.octets, self.fetched_octets))
+        return f"{self.fetched} of {self.messages} messages, {got} of {due}, {self.settled} settled"
+
+
+class Progress:
+    """A Watch for a person: a bar for each running account where rich and a terminal are, else a line now and then.
+
+    To be told costs a few counts; a thread of its own draws, so that a slow terminal holds up nobody.
+    """
+
+    def __init__(self, stream: TextIO | None = None, every: float = EVERY) -> None:
+        self._stream = stream or sys.stderr
+        self._every = every
+        self._bars: dict[str, _Bar] = {}
+        self._said: dict[str, str] = {}
+        self._over = Event()
+        self._life = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        screen = Screen(self._stream)
+        if screen.isatty() and find_spec("rich"):
+            self._life.enter_context(self._drawing(screen))
+        else:
+            thread = Thread(target=self._tell, name="popfetch-progress", daemon=True)
+            thread.start()
+            self._life.callback(thread.join, 1.0)
+            self._life.callback(self._over.set)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End drawing; the bars are wiped."""
+        self._life.close()
+
+    def account_started(self, label: str, messages: int, octets: int) -> None:
+        """Begin the bar of *label*."""
+        self._bars[label] = _Bar(messages, octets)
+
+    def message_fetched(self, label: str, octets: int) -> None:
+        """Lengthen the bar of *label*."""
+        if bar := self._bars.get(label):
+            bar.fetched += 1
+            bar.fetched_octets += octets
+
+    def message_settled(self, label: str, how: str) -> None:  # noqa: ARG002 - every way counts the same here
+        """Count one message that needs no more."""
+        if bar := self._bars.get(label):
+            bar.settled += 1
+
+    def account_ended(self, label: str, error: PopfetchError | None) -> None:  # noqa: ARG002 - the summary tells it
+        """End the bar of *label*."""
+        self._bars.pop(label, None)
+
+    def lines(self) -> list[str]:
+        """Return a line for each running account that has come on since it was last told."""
+        told = {label: bar.words() for label, bar in list(self._bars.items())}
+        news = [f"{visible(label)}: {words}" for label, words in told.items() if self._said.get(label) != words]
+        self._said = told
+        return news
+
+    def _tell(self) -> None:
+        while not self._over.wait(self._every):
+            for line in self.lines():
+                say(line, self._stream)
+
+    def _drawing(self, screen: Screen) -> AbstractContextManager[object]:
+        from rich.console import Console  # noqa: PLC0415 - optional, and slow to import
+        from rich.live import Live  # noqa: PLC0415
+        from rich.progress_bar import ProgressBar  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        def draw() -> Table:
+            grid = Table.grid(padding=(0, 1))
+            for label, bar in list(self._bars.items()):
+                full = ProgressBar(max(bar.octets, bar.fetched_octets, 1), bar.fetched_octets, width=BAR)
+                grid.add_row(Text(visible(label)), full, Text(bar.words()))
+            return grid
+
+        console = Console(file=screen)  # type: ignore[arg-type]
+        return Live(get_renderable=draw, console=console, refresh_per_second=FRAMES, transient=True)
