@@ -4,7 +4,7 @@ No ValueError here quotes the line: any word may be a piece of a password that h
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 from lib import values
 from lib.values import POP_PORT, POPS_PORT, Account, HostPort, Secret, Tls
+from lib.visible import visible
 
 AUTH = ("auto", "user", "apop", "plain", "login", "cram-md5", "xoauth2", "oauthbearer")
 MODES = tuple(mode.value for mode in Tls)
+CLEAR = ("auto", "user", "plain", "login", "xoauth2", "oauthbearer")  # auto may come down to USER
 HINT = "text with blanks goes into double quotes"
 
 BODY = r'"((?:[^"\\]|\\.)*)"(?=[ \t]|$)'  # what stands in double quotes; then a blank or the end
@@ -115,6 +117,53 @@ def join(login: Login, standing: Standing, place: str, folder: Path) -> Account:
         place=place,
     )
     return account if account.name else replace(account, name=account.id)
+
+
+def contradictions(account: Account) -> Iterator[str]:
+    """Yield what makes the account unusable."""
+    if account.pin and account.tls is Tls.OFF:
+        yield "pin= needs TLS, and tls is off; remove one of them"
+
+
+def doubts(account: Account) -> Iterator[str]:
+    """Yield what is probably not meant so."""
+    if account.tls is Tls.OFF and account.auth in CLEAR and far(account.host):
+        yield "the password goes over the network unencrypted; better: tls=starttls, or port 995"
+    if account.port == POPS_PORT and account.tls is not Tls.IMPLICIT:
+        yield f"port {POPS_PORT} speaks TLS from the start; better: tls=implicit, or another port"
+    if account.port == POP_PORT and account.tls is Tls.IMPLICIT:
+        yield f"port {POP_PORT} does not speak TLS from the start; better: tls=starttls, or port {POPS_PORT}"
+    if account.pin and account.tls is Tls.AUTO:
+        yield "pin= is looked at only if the server offers STLS; better: tls=starttls, which takes nothing else"
+
+
+def twins(accounts: Iterable[Account]) -> Iterator[tuple[Account, str]]:
+    """Yield every account that has the mailbox or the name of an earlier one, and what is to be said of it."""
+    mailboxes: dict[str, Account] = {}
+    names: dict[str, Account] = {}
+    for account in accounts:
+        first = mailboxes.setdefault(account.id, account)
+        if first is not account:
+            yield account, f"{visible(account.id)} is already set at {first.place}; remove one of the two"
+        elif (other := names.setdefault(account.name, account)) is not account:
+            yield account, f"the name {visible(account.name)} is already taken at {other.place}; change name="
+
+
+def far(host: str) -> bool:
+    """Say whether *host* is, by its name or number alone, neither this machine nor in a private network."""
+    import ipaddress  # noqa: PLC0415 - only who goes without TLS pays for it
+
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host.lower() != "localhost"
+
+
+def options_markdown() -> str:
+    """Return the README's table of pf_user options: option, value, meaning."""
+    lines = ["| option | value | meaning |", "|---|---|---|"]
+    lines += [f"| `{name}=` | {option.allowed} | {option.meaning} |" for name, option in OPTIONS.items()]
+    return "\n".join(lines) + "\n"
 
 
 def _at_least_three(words: list[str]) -> list[str]:

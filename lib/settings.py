@@ -4,6 +4,7 @@ A field's name is the setting's name; its row says how text becomes a value, wha
 sentence, what it is for. The parser, --check, the README and the tests walk the same rows.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -165,7 +166,9 @@ def _command(meaning: str) -> tuple[str, ...]:
 class Settings:
     """What dmail.conf says, or does not say; without any argument: the defaults."""
 
-    pf_user: tuple[Account, ...] = _accounts("one POP account; its options are listed below; at least one is needed")
+    pf_user: tuple[Account, ...] = _accounts(
+        "one POP account; at least one is needed; its options: to header domain keep tls pin auth name"
+    )
     pf_header: tuple[str, ...] = _list(
         values.header, "a header name, colon optional", "where the envelope recipient stands; tried in order"
     )
@@ -250,6 +253,25 @@ def rows() -> Iterator[Row]:
     for setting in fields(Settings):
         row: Row = setting.metadata["row"]
         yield replace(row, name=setting.name)
+
+
+BY_NAME = {name: row for row in rows() for name in (row.name, *row.old)}
+NAME = re.compile("[a-z0-9_]*")
+
+
+def misspelt(name: str) -> str:
+    """Return what is wrong with a *name* in lower case that is no setting; nothing if it is another program's.
+
+    Only its first letters are shown: a password may hang on it (pf_smtp_password=secret).
+    """
+    start = NAME.match(name)
+    word = start[0] if start else ""
+    if word in BY_NAME:
+        return f"{word}: a blank must stand between name and value"
+    if not word.startswith(("pf_", "ras_")):
+        return ""
+    near = values.nearest(word, BY_NAME)
+    return f"{word[:40]}: no such setting" + (f"; did you mean {near}?" if near else "")
 
 
 def table_markdown() -> str:
