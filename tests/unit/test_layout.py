@@ -1,0 +1,147 @@
+"""The house: a module imports only from the floors below its own, and stays small enough to be read."""
+
+import ast
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parents[2]
+
+# From the ground up. A landing (½) is built of the floor below it, and the floor above stands on it.
+FLOORS = {
+    "F0": "errors values visible facts ras",
+    "F1": "settings account grammar dialogue message address caretaker mbox journal outcome status sasl ownfile "
+    "spoolfile",
+    "F1½": "parcel",
+    "F2": "wire spool duds state runlock dial_command dial_ras log cli console password "  # the outside world
+    "conf routing schedule verdict pop3 smtp listing ledger",  # pure
+    "F2½": "mailbox courier transaction consign outbox dial definitions check",
+    "F3": "fetch deliver settle outgoing",
+    "F4": "batch dry_run redeliver",
+    "F5": "popfetch_batch",
+}
+FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
+HEIGHT = {module: list(FLOORS).index(floor) for module, floor in FLOOR.items()}
+
+LONGEST_MODULE = 300
+LONGEST_FUNCTION = 40
+DEEPEST = 3
+DRAWERS = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc", "tools"}
+POSIX_ONLY = {"fcntl", "pwd", "grp", "resource", "termios"}
+NETWORK = {"socket", "ssl", "select", "selectors"}
+THREADS = {"Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor", "Process"}
+BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.TryStar, ast.Match)
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+SOURCES = [*sorted((HERE / "lib").glob("*.py")), *HERE.glob("popfetch_batch.py")]
+MODULES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES if path.stem != "__init__"}
+
+each_module = pytest.mark.parametrize("module", MODULES)
+
+
+def own_imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the modules of ours that *tree* imports, at its top or within a function."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "lib":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("lib."):
+            yield node.module.removeprefix("lib.")
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.removeprefix("lib.") for alias in node.names if alias.name.startswith("lib."))
+
+
+def foreign_imports(tree: ast.AST) -> set[str]:
+    """Return the top-level packages that are imported anywhere in *tree*."""
+    plain = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+    named = {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return {name.split(".")[0] for name in plain | named}
+
+
+def at_import(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is executed when the module is imported: everything but the bodies of functions."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, Function | ast.Lambda):
+            yield node
+            yield from at_import(node)
+
+
+def functions(tree: ast.Module) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def depth(node: ast.AST) -> int:
+    """Return how deep blocks stand within each other; an elif is as deep as its if, a function begins anew."""
+    below = [0]
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Function):
+            continue
+        is_elif = isinstance(node, ast.If) and isinstance(child, ast.If) and node.orelse == [child]
+        below.append(depth(child) - is_elif)
+    return max(below) + isinstance(node, BLOCKS)
+
+
+def all_of(module: str, wrong: Callable[[Function], bool]) -> list[str]:
+    return [f"{node.name} (line {node.lineno})" for node in functions(MODULES[module]) if wrong(node)]
+
+
+@each_module
+def test_every_module_has_a_floor(module: str) -> None:
+    assert module in FLOOR, f"{module} is new: give it a floor in the table of {Path(__file__).name}"
+
+
+@each_module
+def test_a_module_imports_only_from_the_floors_below(module: str) -> None:
+    height = HEIGHT.get(module, len(FLOORS))
+    wrong = {name for name in own_imports(MODULES[module]) if HEIGHT.get(name, -1) >= height}
+    assert not wrong, f"{module} ({FLOOR.get(module)}) imports {', '.join(f'{n} ({FLOOR.get(n)})' for n in wrong)}"
+
+
+@each_module
+def test_a_module_can_be_read_in_one_sitting(module: str) -> None:
+    (path,) = (path for path in SOURCES if path.stem == module)
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
+
+
+@each_module
+def test_no_function_is_long(module: str) -> None:
+    assert all_of(module, lambda node: (node.end_lineno or 0) - node.lineno + 1 > LONGEST_FUNCTION) == []
+
+
+@each_module
+def test_no_function_is_deep(module: str) -> None:
+    assert all_of(module, lambda node: depth(node) > DEEPEST) == []
+
+
+@each_module
+def test_no_module_is_a_drawer(module: str) -> None:
+    assert not DRAWERS & set(module.split("_"))
+
+
+@each_module
+def test_importing_a_module_needs_no_posix(module: str) -> None:
+    tree = ast.Module([n for n in at_import(MODULES[module]) if isinstance(n, ast.Import | ast.ImportFrom)], [])
+    assert foreign_imports(tree) & POSIX_ONLY == set()
+
+
+@each_module
+def test_only_wire_knows_the_network(module: str) -> None:
+    assert module == "wire" or foreign_imports(MODULES[module]) & NETWORK == set()
+
+
+@each_module
+def test_threads_start_in_batch_only(module: str) -> None:
+    calls = (node.func for node in ast.walk(MODULES[module]) if isinstance(node, ast.Call))
+    names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
+    assert module == "batch" or names & THREADS == set()
+
+
+def test_lib_is_not_hidden_from_git(need: Callable[[str], str]) -> None:
+    ignored = subprocess.run([need("git"), "-C", str(HERE), "check-ignore", "-q", "lib/errors.py"], check=False)
+    assert ignored.returncode == 1
+
+
+def test_depth_counts_blocks_and_takes_elif_for_if() -> None:
+    code = "def f():\n if a:\n  pass\n elif b:\n  for c in d:\n   pass\n elif e:\n  pass\n"
+    assert depth(ast.parse(code).body[0]) == 2
