@@ -1,0 +1,228 @@
+"""A line that command lines raise and drop: pf_dial_up, pf_dial_check, pf_dial_down.
+
+No shell, no terminal, no input; each command is a process group of its own, so that Ctrl-C reaches only us and nothing
+of a command outlives its deadline. A daemon that a command leaves behind is the line itself and lives on. What a
+command says goes to the log, never further. Every wait has a limit, and `stop` ends the waits for a line that comes.
+"""
+
+import contextlib
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from threading import Event
+from typing import IO, NamedTuple
+
+from lib.errors import NoLineError
+from lib.visible import quoted, visible
+
+UP_LIMIT = 180.0
+"""Seconds that pf_dial_up may run: modems and VPNs have 60 to 90 of their own before they give up."""
+
+COME_LIMIT = 60.0
+"""Seconds after pf_dial_up in which pf_dial_check must see the line."""
+
+CHECK_LIMIT = 20.0
+"""Seconds that pf_dial_check may run; it only looks."""
+
+DOWN_LIMIT = 60.0
+"""Seconds that pf_dial_down may run."""
+
+GO_LIMIT = 10.0
+"""Seconds after pf_dial_down in which pf_dial_check must see that the line is gone."""
+
+ASK_EVERY = 1.0
+"""Seconds between two calls of pf_dial_check."""
+
+GRACE = 2.0
+"""Seconds between the request to end and the end by force."""
+
+TICK = 0.05
+"""Seconds between two looks at a command that runs."""
+
+MOST_OUTPUT = 1 << 20
+"""Octets; a command that says more has lost its mind and is ended."""
+
+SHOWN_LINES = 50
+"""Lines of one command that go to the log: the last ones, where the reason stands."""
+
+SHOWN_WIDTH = 300
+"""Characters shown of one line."""
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code, or None and why it has none; what it said last."""
+
+    code: int | None
+    why: str
+    said: tuple[str, ...]
+
+    @property
+    def told(self) -> str:
+        """Return it as the end of a sentence."""
+        reason = self.why or f"ended with exit code {self.code}"
+        return f"{reason}: {self.said[-1]}" if self.said else reason
+
+
+class Command:
+    """The line that the three command lines make; each of them may be missing."""
+
+    def __init__(
+        self, up: tuple[str, ...], check: tuple[str, ...], down: tuple[str, ...], folder: Path, log: logging.Logger
+    ) -> None:
+        self.describe = f"pf_dial_up {shlex.join(up)}" if up else f"pf_dial_check {shlex.join(check)}"
+        # What cannot be hung up leaves nothing that a later pass could.
+        self.identity = shlex.join((*up, "|", *down)) if up and down else ""
+        self._up, self._check, self._down = up, check, down
+        self._folder = folder
+        self._log = log
+
+    def is_up(self, stop: Event | None = None) -> bool:
+        """Tell whether pf_dial_check says that the line is up; without it nobody knows, and so it is not."""
+        return bool(self._check) and self._run("pf_dial_check", self._check, CHECK_LIMIT, stop).code == 0
+
+    def dial(self, stop: Event) -> bool:
+        """Raise the line and wait until it is there; NoLineError when it does not come."""
+        if not self._up:
+            raise NoLineError("the line is down (says pf_dial_check), and there is no pf_dial_up to raise it")
+        ended = self._run("pf_dial_up", self._up, UP_LIMIT, stop)
+        if ended.code != 0:
+            raise NoLineError(f"pf_dial_up ({shlex.join(self._up)}) {ended.told}")
+        if self._check:
+            self._await_line(stop)
+        return True
+
+    def hang_up(self) -> bool:
+        """Drop the line; tell whether it is down, as far as anybody can know."""
+        if not self._down:
+            self._log.info("dial: the line is left to itself, there is no pf_dial_down")
+            return True
+        ended = self._run("pf_dial_down", self._down, DOWN_LIMIT, None)
+        gone = not self._check or self._await_silence()
+        if ended.code == 0 and not gone:
+            self._log.warning("dial: pf_dial_down ended well, but pf_dial_check still says that a line is up")
+        if ended.code == 0 or (self._check and gone):
+            return True
+        self._log.error("dial: pf_dial_down (%s) %s; look whether the line is down", shlex.join(self._down), ended.told)
+        return False
+
+    def _await_line(self, stop: Event) -> None:
+        deadline = time.monotonic() + COME_LIMIT
+        while not self.is_up(stop):
+            if stop.is_set() or stop.wait(ASK_EVERY):
+                raise NoLineError("stopped while the line was coming up")
+            if time.monotonic() >= deadline:
+                raise NoLineError(
+                    f"pf_dial_up ({shlex.join(self._up)}) ended well, but pf_dial_check saw no line within "
+                    f"{COME_LIMIT:.0f} s"
+                )
+
+    def _await_silence(self) -> bool:
+        deadline = time.monotonic() + GO_LIMIT
+        while self.is_up():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(ASK_EVERY)
+        return True
+
+    def _run(self, setting: str, words: tuple[str, ...], limit: float, stop: Event | None) -> Ended:
+        began = time.monotonic()
+        ended = run(words, limit, stop, self._folder)
+        looks = setting == "pf_dial_check"  # once a second: only who looks for a fault wants to read it
+        for text in ended.said:
+            self._log.log(logging.DEBUG if looks else logging.INFO, "dial: command=%s says=%s", setting, quoted(text))
+        self._log.debug("dial: command=%s %s seconds=%.2f", setting, ended.told, time.monotonic() - began)
+        return ended
+
+
+def run(words: tuple[str, ...], limit: float, stop: Event | None, folder: Path) -> Ended:
+    """Run a command for at most *limit* seconds, or until *stop*; what it says lies in *folder* meanwhile."""
+    try:
+        # A file, not a pipe: a daemon that is left behind can neither hold us nor die of SIGPIPE when we end.
+        with tempfile.TemporaryFile(dir=folder) as output:
+            process = _start(words, output)
+            try:
+                why = _watch(process, output, limit, stop)
+            finally:
+                _end(process)
+            return Ended(None if why else process.returncode, why, _said(output))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return Ended(None, f"cannot be run: {reason or error}", ())
+
+
+def _start(words: tuple[str, ...], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - the words are the administrator's own, from dmail.conf
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=sys.platform != "win32",
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
+
+
+def _watch(process: subprocess.Popen[bytes], output: IO[bytes], limit: float, stop: Event | None) -> str:
+    """Wait for the end; return "", or why the command must not go on."""
+    deadline = time.monotonic() + limit
+    while process.poll() is None:
+        if stop is not None and stop.is_set():
+            return "was stopped"
+        if time.monotonic() >= deadline:
+            return f"did not end within {limit:.0f} s"
+        if os.fstat(output.fileno()).st_size > MOST_OUTPUT:
+            return f"said more than {MOST_OUTPUT >> 10} KiB"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(TICK)
+    return ""
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the command, if it still runs, and all of its group: politely, then for good."""
+    if process.poll() is not None:
+        return
+    _ask_group(process)
+    _kill_group(process)
+    # Only another user's program (sudo) can still be there, and it does not hold us.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+
+
+if sys.platform == "win32":
+
+    def _ask_group(process: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            process.send_signal(signal.CTRL_BREAK_EVENT)  # to the group, where there is a console
+            process.wait(GRACE)
+
+    def _kill_group(process: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(OSError):
+            process.kill()
+
+else:
+
+    def _ask_group(process: subprocess.Popen[bytes]) -> None:
+        """Ask, and wait; the leader is not reaped, so that its number still means this group, and nobody else's."""
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE
+        while time.monotonic() < deadline:
+            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
+                return
+            time.sleep(TICK)
+
+    def _kill_group(process: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _said(output: IO[bytes]) -> tuple[str, ...]:
+    """Return the last lines of what was said, printable."""
+    output.seek(0)
+    lines = output.read(MOST_OUTPUT).splitlines()
+    return tuple(visible(line.strip(), SHOWN_WIDTH) for line in lines[-SHOWN_LINES:] if line.strip())
