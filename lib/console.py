@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from json import dumps
 from threading import Event, Thread
 from types import TracebackType
-from typing import NamedTuple, Self, TextIO
+from typing import Literal, NamedTuple, Self, TextIO
 
 from lib.errors import PopfetchError
 from lib.outcome import AccountOutcome, Outcome, Tally, error_lines
@@ -24,6 +24,7 @@ from lib.visible import escaped, masked, visible
 EVERY = 5.0  # seconds between two plain lines of progress
 FRAMES = 8  # of a progress bar in a second
 BAR = 40  # characters
+LABEL = 60  # characters of an account's label in a table
 
 
 class Unit(NamedTuple):
@@ -50,7 +51,8 @@ HEADINGS = (
     "seconds",
     "result",
 )
-LEFT = {0, len(HEADINGS) - 1}  # columns of words; the others are numbers
+WORDS = {"account", "result"}  # columns of words; the others are numbers
+NOTHING = {"0", "0 B"}  # a column of which nothing else is in is left out
 
 
 class Screen:
@@ -58,7 +60,7 @@ class Screen:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
-        self.encoding = getattr(stream, "encoding", None) or "ascii"
+        self.encoding = getattr(stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
         """Say whether a person is looking."""
@@ -110,18 +112,19 @@ def complain(complaints: Iterable[PopfetchError | str], stream: TextIO | None = 
 
 
 def show(outcome: Outcome, *, now: datetime, json: bool) -> None:
-    """Print what the pass that ended *now* achieved: one JSON object, or a table."""
+    """Print what the pass that ended *now* achieved: one JSON object, or a table; `complain` tells why it failed."""
     if json:
         say(dumps(outcome.as_json(now)))
         return
     rows = [_row(account) for account in outcome.accounts]
     if len(rows) > 1:
         rows.append(("all", *_numbers(outcome.total, outcome.seconds), ""))
+    table = [column for column in zip(HEADINGS, *rows, strict=True) if not NOTHING.issuperset(column[1:])]
     screen = Screen(sys.stdout)
-    if screen.isatty() and find_spec("rich"):
-        _draw_table(screen, rows)
-    else:
-        say("\n".join(columns([HEADINGS, *rows])))
+    if rows and screen.isatty() and find_spec("rich"):
+        _draw(screen, table)
+    elif rows:
+        say("\n".join(aligned(table)))
     duds = f", {outcome.duds_in_a_row} duds in a row" if outcome.duds_in_a_row else ""
     say(f"exit {int(outcome.exit)} after {outcome.seconds:.1f} s, {outcome.spooled} owed in the spool{duds}")
 
@@ -131,11 +134,13 @@ def status(known: Status, *, json: bool) -> None:
     say(dumps(known.as_json()) if json else "\n".join(known.lines()))
 
 
-def columns(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return *rows* as aligned lines: words to the left, numbers to the right."""
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(_aligned, range(len(row)), row, widths)).rstrip() for row in rows]
+def aligned(table: Iterable[Sequence[str]]) -> list[str]:
+    """Return *table*, given as columns with their heading first, as lines: words to the left, numbers to the right."""
+    columns = []
+    for column in table:
+        width = max(map(len, column))
+        columns.append([cell.ljust(width) if column[0] in WORDS else cell.rjust(width) for cell in column])
+    return ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
 
 
 def size(octets: int) -> str:
@@ -146,13 +151,9 @@ def size(octets: int) -> str:
     return f"{octets / unit.octets:.1f} {unit.name}"
 
 
-def _aligned(at: int, cell: str, width: int) -> str:
-    return cell.ljust(width) if at in LEFT else cell.rjust(width)
-
-
 def _row(account: AccountOutcome) -> tuple[str, ...]:
-    result = "ok" if account.error is None else "; ".join(error_lines(account.error))
-    return (visible(account.label), *_numbers(account.tally, account.seconds), result)
+    result = "ok" if account.error is None else "failed"
+    return (visible(account.label, LABEL), *_numbers(account.tally, account.seconds), result)
 
 
 def _numbers(tally: Tally, seconds: float) -> tuple[str, ...]:
@@ -160,18 +161,20 @@ def _numbers(tally: Tally, seconds: float) -> tuple[str, ...]:
     return (str(tally.listed), str(tally.fetched), size(tally.octets), *map(str, counts), f"{seconds:.1f}")
 
 
-def _draw_table(screen: Screen, rows: Iterable[Sequence[str]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - optional, and slow to import
+def _draw(screen: Screen, table: Iterable[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - optional, and slow to import
+    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table()
-    for at, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if at in LEFT else "right", overflow="fold")
-    for row in rows:
-        failed = row[-1] not in ("ok", "")
-        table.add_row(*map(Text, row), style="red" if failed else "")
-    Console(file=screen).print(table)  # type: ignore[arg-type]
+    drawn = Table(box=SIMPLE_HEAD, padding=0)
+    columns = list(table)
+    for heading, *_cells in columns:
+        justify: Literal["left", "right"] = "left" if heading in WORDS else "right"
+        drawn.add_column(heading, justify=justify, no_wrap=heading != "account", overflow="fold")
+    for row in list(zip(*columns, strict=True))[1:]:
+        drawn.add_row(*map(Text, row), style="red" if row[-1] == "failed" else "")
+    Console(file=screen).print(drawn)  # type: ignore[arg-type]
     screen.flush()
 
 
@@ -242,7 +245,7 @@ class Progress:
     def lines(self) -> list[str]:
         """Return a line for each running account that has come on since it was last told."""
         told = {label: bar.words() for label, bar in list(self._bars.items())}
-        news = [f"{visible(label)}: {words}" for label, words in told.items() if self._said.get(label) != words]
+        news = [f"{visible(label, LABEL)}: {words}" for label, words in told.items() if self._said.get(label) != words]
         self._said = told
         return news
 
@@ -262,7 +265,7 @@ class Progress:
             grid = Table.grid(padding=(0, 1))
             for label, bar in list(self._bars.items()):
                 full = ProgressBar(max(bar.octets, bar.fetched_octets, 1), bar.fetched_octets, width=BAR)
-                grid.add_row(Text(visible(label)), full, Text(bar.words()))
+                grid.add_row(Text(visible(label, LABEL)), full, Text(bar.words()))
             return grid
 
         console = Console(file=screen)  # type: ignore[arg-type]

@@ -141,7 +141,7 @@ class _Stderr(logging.Handler):
         super().__init__(logging.DEBUG)
 
     def emit(self, record: logging.LogRecord) -> None:
-        encoding = getattr(sys.stderr, "encoding", None) or "ascii"
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
         text = self.format(record).encode(encoding, "backslashreplace").decode(encoding)
         with suppress(OSError, ValueError, AttributeError):  # gone, closed, or never there (pythonw)
             sys.stderr.write(text + "\n")
