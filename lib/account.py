@@ -20,8 +20,8 @@ CLEAR = ("auto", "user", "plain", "login", "xoauth2", "oauthbearer")  # auto may
 HINT = "text with blanks goes into double quotes"
 
 BODY = r'"((?:[^"\\]|\\.)*)"(?=[ \t]|$)'  # what stands in double quotes; then a blank or the end
-WORD = re.compile(r"[ \t]*(?:()" + BODY + r"|([^ \t]+))")
-LATER_WORD = re.compile(r"[ \t]*(?:((?:[A-Za-z]+=)?)" + BODY + r"|([^ \t]+))")
+WORD = r"[ \t]*(?:()" + BODY + r"|([^ \t]+))"
+LATER_WORD = r"[ \t]*(?:((?:[A-Za-z]+=)?)" + BODY + r"|([^ \t]+))"
 
 
 class Login(NamedTuple):
@@ -69,9 +69,11 @@ def words(line: str, plain: int) -> list[str]:
     Quotes count only at the start of a word and, after the first *plain* words, behind option=: a password may hold
     them anywhere else.
     """
+    if '"' not in line:
+        return [word for word in line.replace("\t", " ").split(" ") if word]
     found: list[str] = []
     at = 0
-    while match := (WORD if len(found) < plain else LATER_WORD).match(line, at):
+    while match := re.compile(WORD if len(found) < plain else LATER_WORD).match(line, at):
         option, quoted, bare = match.groups()
         if bare and (bare.startswith('"') or (len(found) >= plain and '="' in bare)):
             raise ValueError("has a double quote that is not closed, or text behind it without a blank")

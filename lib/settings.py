@@ -256,7 +256,6 @@ def rows() -> Iterator[Row]:
 
 
 BY_NAME = {name: row for row in rows() for name in (row.name, *row.old)}
-NAME = re.compile("[a-z0-9_]*")
 
 
 def misspelt(name: str) -> str:
@@ -264,7 +263,7 @@ def misspelt(name: str) -> str:
 
     Only its first letters are shown: a password may hang on it (pf_smtp_password=secret).
     """
-    start = NAME.match(name)
+    start = re.match("[a-z0-9_]*", name)
     word = start[0] if start else ""
     if word in BY_NAME:
         return f"{word}: a blank must stand between name and value"

@@ -22,7 +22,6 @@ UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 BLANKS = " \t"
 LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-BRACKETS = re.compile(r"\[([^\]]*)\](?::(.*))?", re.DOTALL)
 
 
 class Tls(Enum):
@@ -169,9 +168,9 @@ def name_of_host(text: str) -> str:
 
 def host(text: str, port: int = 0) -> HostPort:
     """Return host[:port]; an IPv6 address stands in brackets. *port* is taken when none is written."""
-    brackets = BRACKETS.fullmatch(text)
-    if brackets:
-        return HostPort(_ipv6(brackets[1]), port if brackets[2] is None else _port(brackets[2]))
+    inside, bracket, behind = text[1:].partition("]") if text.startswith("[") else ("", "", "")
+    if bracket and behind[:1] in ("", ":"):
+        return HostPort(_ipv6(inside), _port(behind[1:]) if behind else port)
     name, colon, written = text.partition(":")
     if ":" in written:
         raise ValueError("has more than one colon (an IPv6 address stands in brackets, [2001:db8::5]:110)")
