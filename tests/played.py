@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import ClassVar, NamedTuple
 
+from tests.talk import stuffed
+
 LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 Given = Mapping[str, bytes | Callable[[], object]]
 
@@ -42,12 +44,6 @@ def literal(text: str) -> bytes:
         return bytes(ast.literal_eval("b" + text))
     except (SyntaxError, ValueError) as error:
         raise ScriptError(f"no bytes literal (is the script a raw string?): {text}") from error
-
-
-def stuffed(mail: bytes) -> bytes:
-    """Return *mail* as a POP3 server sends it: a dot in front of dots after CRLF, the lone dot at the end."""
-    ended = mail if mail.endswith(b"\r\n") or not mail else mail + b"\r\n"
-    return (b"\r\n" + ended).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"
 
 
 class Connection:

@@ -14,7 +14,8 @@ import pytest
 
 from tests.peer import nobody, peer
 from tests.pki import Pki
-from tests.played import ScriptError, stuffed
+from tests.played import ScriptError
+from tests.talk import stuffed
 
 
 def talk(port: int, *words: bytes) -> list[bytes]:
