@@ -1,0 +1,133 @@
+"""What stands in a spool file: whose message it is, the message, and a last line that proves it whole. Pure.
+
+    POPFetch-Spool: 1 NONCE
+    Account: bob%40example.org
+    UID: 0001a2b3
+    Size: 4096
+    Check: CRC-OF-THE-LINES-ABOVE
+
+    (the message as the server meant it)
+    POPFetch-End: NONCE LENGTH SHA-256
+
+The law: files are written over old ones, and a power cut may leave any mixture of old, new and nothing. Header and last
+line name the same nonce, which is used once, and the hash covers what is between, so no mixture passes for a message.
+"""
+
+import hashlib
+import re
+import zlib
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import quote, quote_from_bytes, unquote, unquote_to_bytes
+
+MAGIC = b"POPFetch-Spool: 1 "
+FREED = b"POPFetch-Freed"  # over the beginning of MAGIC: this file holds no message
+MAX_HEADER = 1 << 20  # a UID is a piece of a line of a POP reply, which is far shorter
+TRAILER = re.compile(rb"POPFetch-End: ([0-9a-f]{16}) ([0-9]{20}) ([0-9a-f]{64})\n")
+TRAILER_SIZE = 117
+HEADER = re.compile(
+    rb"(POPFetch-Spool: 1 ([0-9a-f]{16})\nAccount: ([!-~]*)\nUID: ([!-~]*)\nSize: ([0-9]{1,20})\n)"
+    rb"Check: ([0-9a-f]{8})\n\n"
+)
+
+
+class Header(NamedTuple):
+    """The head of a spool file; *nonce* is 16 hexadecimal digits that were never used before."""
+
+    nonce: bytes
+    account: str
+    uid: bytes
+    announced: int
+
+
+class Trailer(NamedTuple):
+    """The last line of a spool file."""
+
+    nonce: bytes
+    size: int
+    sha: str
+
+
+@lru_cache(maxsize=4096)
+def _quoted(account: str) -> str:
+    return quote(account, safe="", errors="surrogatepass")
+
+
+def header(head: Header) -> bytes:
+    """Return *head* as it stands in the file."""
+    uid = quote_from_bytes(head.uid, safe="")
+    told = f"Account: {_quoted(head.account)}\nUID: {uid}\nSize: {max(head.announced, 0)}\n"
+    lines = b"%b%b\n%b" % (MAGIC, head.nonce, told.encode())
+    return b"%bCheck: %08x\n\n" % (lines, zlib.crc32(lines))
+
+
+def read_header(data: bytes) -> tuple[Header | None, int]:
+    """Return the head that *data* begins with and where it ends; None and 0 when it is not whole and right."""
+    found = HEADER.match(data)
+    if found is None or int(found[6], 16) != zlib.crc32(found[1]):
+        return None, 0
+    account = unquote(found[3].decode(), errors="surrogatepass")
+    return Header(found[2], account, unquote_to_bytes(found[4]), int(found[5])), found.end()
+
+
+def trailer(nonce: bytes, size: int, sha: str) -> bytes:
+    """Return the last line of a spool file."""
+    return b"POPFetch-End: %b %020d %b\n" % (nonce, size, sha.encode())
+
+
+def read_trailer(data: bytes) -> Trailer | None:
+    """Return the last line of a file that ends with *data*, None when there is none: the download was torn."""
+    found = TRAILER.fullmatch(data[-TRAILER_SIZE:])
+    return Trailer(found[1], int(found[2]), found[3].decode()) if found else None
+
+
+def holds_nothing(beginning: bytes, head: Header | None, last: Trailer | None) -> bool:
+    """Say whether a file was freed, never finished, or is what a power cut left of two: nothing was lost with it."""
+    unwritten = beginning.startswith((FREED, b"\0"))
+    return last is None or unwritten or (head is not None and head.nonce != last.nonce)
+
+
+def fault(head: Header | None, last: Trailer, content: "Content") -> str:
+    """Say what is wrong with a finished file, "" for nothing."""
+    if head is None:
+        return "the head of the spool file is damaged"
+    if last.size != content.size:
+        return f"the spool file holds {content.size} octets of a message of {last.size}"
+    return "" if last.sha == content.sha else "the spool file is damaged: its SHA-256 is wrong"
+
+
+class Content:
+    """What must be known of a message's octets, fed in pieces of any size."""
+
+    __slots__ = ("_cr", "_crlf", "_end", "_hash", "_lf", "_nul", "eightbit", "size")
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._cr = self._lf = self._crlf = 0
+        self._nul = False
+        self._end = b""
+        self.size = 0
+        self.eightbit = False
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next octets."""
+        if not piece:
+            return
+        self._hash.update(piece)
+        self.size += len(piece)
+        self.eightbit = self.eightbit or not piece.isascii()
+        self._nul = self._nul or 0 in piece
+        self._cr += piece.count(b"\r")
+        self._lf += piece.count(b"\n")
+        self._crlf += piece.count(b"\r\n") + (self._end == b"\r" and piece[:1] == b"\n")
+        self._end = piece[-1:]
+
+    @property
+    def sha(self) -> str:
+        """The SHA-256 so far, in hexadecimal digits."""
+        return self._hash.hexdigest()
+
+    @property
+    def clean(self) -> bool:
+        """Whether it can be passed on unchanged: only CRLF line ends, the last line ended, no NUL."""
+        return self._cr == self._lf == self._crlf and not self._nul and self._end == b"\n"
