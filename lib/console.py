@@ -4,15 +4,17 @@ Whatever the stream's encoding, and whether its reader has gone or the disk behi
 Whatever comes from outside, control characters are escaped and secrets masked. rich is imported only when it is used.
 """
 
+import math
 import os
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from json import dumps
-from threading import Event, Thread
+from threading import Lock
 from types import TracebackType
 from typing import Literal, NamedTuple, Self, TextIO
 
@@ -194,27 +196,24 @@ class _Bar:
 class Progress:
     """A Watch for a person: a bar for each running account where rich and a terminal are, else a line now and then.
 
-    To be told costs a few counts; a thread of its own draws, so that a slow terminal holds up nobody.
+    To be told costs a few counts; rich draws from a thread of its own, and of several who could tell one does.
     """
 
-    def __init__(self, stream: TextIO | None = None, every: float = EVERY) -> None:
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream or sys.stderr
-        self._every = every
+        self._clock = clock
         self._bars: dict[str, _Bar] = {}
-        self._said: dict[str, str] = {}
-        self._over = Event()
+        self._told: dict[str, str] = {}
+        self._next = clock() + EVERY
+        self._telling = Lock()
         self._life = ExitStack()
 
     def __enter__(self) -> Self:
         """Begin to draw."""
         screen = Screen(self._stream)
         if screen.isatty() and find_spec("rich"):
+            self._next = math.inf
             self._life.enter_context(self._drawing(screen))
-        else:
-            thread = Thread(target=self._tell, name="popfetch-progress", daemon=True)
-            thread.start()
-            self._life.callback(thread.join, 1.0)
-            self._life.callback(self._over.set)
         return self
 
     def __exit__(
@@ -232,27 +231,29 @@ class Progress:
         if bar := self._bars.get(label):
             bar.fetched += 1
             bar.fetched_octets += octets
+        self._tell()
 
     def message_settled(self, label: str, how: str) -> None:  # noqa: ARG002 - every way counts the same here
         """Count one message that needs no more."""
         if bar := self._bars.get(label):
             bar.settled += 1
+        self._tell()
 
     def account_ended(self, label: str, error: PopfetchError | None) -> None:  # noqa: ARG002 - the summary tells it
         """End the bar of *label*."""
         self._bars.pop(label, None)
 
-    def lines(self) -> list[str]:
-        """Return a line for each running account that has come on since it was last told."""
-        told = {label: bar.words() for label, bar in list(self._bars.items())}
-        news = [f"{visible(label, LABEL)}: {words}" for label, words in told.items() if self._said.get(label) != words]
-        self._said = told
-        return news
-
     def _tell(self) -> None:
-        while not self._over.wait(self._every):
-            for line in self.lines():
-                say(line, self._stream)
+        """Print a line for each running account that has come on, when it is time."""
+        if self._clock() < self._next or not self._telling.acquire(blocking=False):
+            return
+        told = {label: bar.words() for label, bar in list(self._bars.items())}
+        for label, words in told.items():
+            if self._told.get(label) != words:
+                say(f"{visible(label, LABEL)}: {words}", self._stream)
+        self._told = told
+        self._next = self._clock() + EVERY
+        self._telling.release()
 
     def _drawing(self, screen: Screen) -> AbstractContextManager[object]:
         from rich.console import Console  # noqa: PLC0415 - optional, and slow to import

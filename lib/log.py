@@ -7,7 +7,6 @@ and is never fsynced; a log that cannot be written is told of when the pass ends
 import logging
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -190,14 +189,14 @@ class _File(logging.Handler):
         self._open()
         if self._size >= LARGEST:  # else another process has turned it
             self._close()
-            with suppress(OSError):
-                for older, newer in self._shifts():
-                    with suppress(FileNotFoundError):
-                        newer.replace(older)
+            self._shift()
             self._open()
         self._turn_at = max(LARGEST, self._size + LARGEST // 8)
 
-    def _shifts(self) -> Iterator[tuple[Path, Path]]:
-        """Yield what is renamed from what: .4 to .5 first, the file itself to .1 last."""
+    def _shift(self) -> None:
+        """Rename .4 to .5 first, the file itself to .1 last; stop at the first that will not."""
         names = [self._path, *(self._path.with_name(f"{NAME}.{number}") for number in range(1, KEPT + 1))]
-        return zip(names[:0:-1], names[-2::-1], strict=True)
+        with suppress(OSError):
+            for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
+                with suppress(FileNotFoundError):
+                    newer.replace(older)

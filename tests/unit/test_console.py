@@ -139,8 +139,11 @@ def test_no_stream_at_all_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sys, "stderr", None)
     console.show(TWO, now=NOW, json=False)
     console.complain(TWO.why)
-    with console.Progress(every=0.001) as watch:
+    clock = Clock()
+    with console.Progress(clock=clock) as watch:
         watch.account_started("bob", 1, 1)
+        clock.now += console.EVERY
+        watch.message_fetched("bob", 1)
 
 
 def test_a_reader_that_has_gone_does_not_change_the_exit_code() -> None:
@@ -238,42 +241,65 @@ def test_sizes_are_told_in_the_unit_that_people_use(octets: int, shown: str) -> 
     assert console.size(octets) == shown
 
 
-def test_progress_is_a_line_for_each_account_that_has_come_on() -> None:
-    watch = console.Progress(io.StringIO())
-    watch.account_started("bob\x1b", 2, 1000)
-    watch.account_started("eve", 1, 10)
-    assert watch.lines() == [
-        r"bob\x1b: 0 of 2 messages, 0 B of 1.0 kB, 0 settled",
-        "eve: 0 of 1 messages, 0 B of 10 B, 0 settled",
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_progress_is_a_line_now_and_then_for_each_account_that_has_come_on() -> None:
+    told, clock = io.StringIO(), Clock()
+    with console.Progress(told, clock) as watch:
+        watch.account_started("bob\x1b", 2, 1000)
+        watch.account_started("eve", 1, 10)
+        watch.message_fetched("bob\x1b", 1500)
+        assert told.getvalue() == ""
+        clock.now += console.EVERY
+        watch.message_settled("bob\x1b", "delivered")
+        watch.message_settled("bob\x1b", "delivered")
+        assert told.getvalue().splitlines() == [
+            r"bob\x1b: 1 of 2 messages, 1.5 kB of 1.5 kB, 1 settled",
+            "eve: 0 of 1 messages, 0 B of 10 B, 0 settled",
+        ]
+        clock.now += console.EVERY
+        watch.message_fetched("bob\x1b", 1)
+        watch.account_ended("bob\x1b", None)
+        clock.now += console.EVERY
+        watch.message_fetched("eve", 10)
+    assert told.getvalue().splitlines()[2:] == [
+        r"bob\x1b: 2 of 2 messages, 1.5 kB of 1.5 kB, 2 settled",
+        "eve: 1 of 1 messages, 10 B of 10 B, 0 settled",
     ]
-    assert watch.lines() == []
-    watch.message_fetched("bob\x1b", 1500)
-    watch.message_settled("bob\x1b", "delivered")
-    assert watch.lines() == [r"bob\x1b: 1 of 2 messages, 1.5 kB of 1.5 kB, 1 settled"]
-    watch.account_ended("bob\x1b", None)
-    assert watch.lines() == []
+
+
+def test_who_would_have_to_wait_to_tell_does_not() -> None:
+    clock = Clock()
+
+    class Slow(io.StringIO):
+        def write(self, text: str) -> int:
+            clock.now += console.EVERY
+            watch.message_fetched("bob", 1)
+            return super().write(text)
+
+    told = Slow()
+    watch = console.Progress(told, clock)
+    watch.account_started("bob", 2, 1000)
+    clock.now += console.EVERY
+    watch.message_fetched("bob", 1)
+    assert told.getvalue() == "bob: 1 of 2 messages, 1 B of 1.0 kB, 0 settled\n"
 
 
 def test_progress_of_an_account_that_never_started_is_no_trouble() -> None:
-    watch = console.Progress(io.StringIO())
+    told, clock = io.StringIO(), Clock()
+    watch = console.Progress(told, clock)
+    clock.now += console.EVERY
     watch.message_fetched("bob", 1)
     watch.message_settled("bob", "duds")
     watch.account_ended("bob", LoginError("no"))
-    assert watch.lines() == []
-
-
-def test_progress_is_told_from_a_thread_of_its_own() -> None:
-    told = Paper()
-    with console.Progress(told, every=0.001) as watch:
-        watch.account_started("bob", 2, 1000)
-        told.wait_for("\n")
-    assert told.getvalue() == "bob: 0 of 2 messages, 0 B of 1.0 kB, 0 settled\n"
-
-
-def test_a_short_pass_tells_no_progress() -> None:
-    told = io.StringIO()
-    with console.Progress(told) as watch:
-        watch.account_started("bob", 2, 1000)
     assert told.getvalue() == ""
 
 

@@ -253,6 +253,23 @@ def test_a_planted_link_among_the_turned_is_not_followed(tmp_path: Path, monkeyp
     assert victim.read_text() == "mine\n"
 
 
+@posix
+def test_a_link_planted_while_we_run_costs_lines_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "LARGEST", 1000)
+    log.start(tmp_path, "info", console=False)
+    LOG.info("x" * 1000)
+    path = tmp_path / "popfetch.log"
+    path.rename(tmp_path / "kept")
+    path.symlink_to(tmp_path / "victim")
+    LOG.info("lost")
+    LOG.info("lost")
+    path.unlink()
+    LOG.info("written again")
+    assert [line.split()[-2:] for line in lines(tmp_path)] == [["written", "again"]]
+    assert not (tmp_path / "victim").exists()
+    assert "symbolic link" in str(log.stop())
+
+
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="nowhere"):
         log.start(tmp_path / "nowhere", "info", console=False)
