@@ -99,10 +99,7 @@ class Screen:
 
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print *text* (to stdout) and a line end; of control characters only line ends in it count, tabs become blanks."""
-    screen = Screen(stream or sys.stdout)
-    lines = (masked(escaped(line.expandtabs())) for line in text.split("\n"))
-    screen.write("\n".join(lines) + "\n")
-    screen.flush()
+    _put("\n".join(masked(escaped(line.expandtabs())) for line in text.split("\n")), stream)
 
 
 def complain(complaints: Iterable[PopfetchError | str], stream: TextIO | None = None) -> None:
@@ -116,7 +113,7 @@ def complain(complaints: Iterable[PopfetchError | str], stream: TextIO | None = 
 def show(outcome: Outcome, *, now: datetime, json: bool) -> None:
     """Print what the pass that ended *now* achieved: one JSON object, or a table; `complain` tells why it failed."""
     if json:
-        say(dumps(outcome.as_json(now)))
+        _put(dumps(outcome.as_json(now)))
         return
     rows = [_row(account) for account in outcome.accounts]
     if len(rows) > 1:
@@ -133,7 +130,14 @@ def show(outcome: Outcome, *, now: datetime, json: bool) -> None:
 
 def status(known: Status, *, json: bool) -> None:
     """Print what is known between two passes."""
-    say(dumps(known.as_json()) if json else "\n".join(known.lines()))
+    _put(dumps(known.as_json()) if json else "\n".join(known.lines()))
+
+
+def _put(text: str, stream: TextIO | None = None) -> None:
+    """Print *text*, whose every value is visible: masking it as a whole could break JSON, its keys and numbers."""
+    screen = Screen(stream or sys.stdout)
+    screen.write(text + "\n")
+    screen.flush()
 
 
 def aligned(table: Iterable[Sequence[str]]) -> list[str]:

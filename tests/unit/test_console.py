@@ -20,7 +20,7 @@ from lib import console
 from lib.errors import LoginError, ReceiverError, SettingsError, StorageError
 from lib.outcome import AccountOutcome, Outcome, Tally
 from lib.status import Status
-from lib.visible import MASK
+from lib.visible import MASK, Mask
 
 NOW = datetime(2026, 11, 22, 12, 39, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
@@ -93,6 +93,16 @@ def test_secrets_are_masked() -> None:
     stream = io.StringIO()
     console.say("wrong: planted-on-the-console", stream)
     assert stream.getvalue() == "wrong: ***\n"
+
+
+def test_a_password_that_is_a_word_of_ours_does_not_break_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = Mask()
+    mask.hide("spooled")
+    monkeypatch.setattr(console, "masked", mask.masked)
+    console.show(TWO, now=NOW, json=True)
+    assert json.loads(capsys.readouterr().out)["spooled"] == 1
 
 
 def broken(error: Exception) -> TextIO:
@@ -199,6 +209,7 @@ def test_the_summary_is_one_json_object_when_asked_for(capsys: pytest.CaptureFix
 
 
 def test_a_terminal_gets_a_drawn_table(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rich")
     monkeypatch.setattr(sys, "stdout", terminal)
     console.show(TWO, now=NOW, json=False)
     drawn = terminal.getvalue()
@@ -304,6 +315,7 @@ def test_progress_of_an_account_that_never_started_is_no_trouble() -> None:
 
 
 def test_a_terminal_gets_a_bar_for_each_account_that_runs(terminal: Terminal) -> None:
+    pytest.importorskip("rich")
     with console.Progress(terminal) as watch:
         watch.account_started("bob\x1b[2J", 2, 1000)
         watch.account_started("eve", 2, 1000)
@@ -320,6 +332,7 @@ def test_a_terminal_gets_a_bar_for_each_account_that_runs(terminal: Terminal) ->
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX's")
 def test_a_terminal_that_hangs_up_ends_nothing() -> None:
+    pytest.importorskip("rich")
     program = (
         "import sys\nfrom lib import console\n"
         "with console.Progress() as watch:\n"

@@ -191,6 +191,7 @@ def test_a_full_file_is_turned_and_five_are_kept(tmp_path: Path, monkeypatch: py
     assert numbers == list(range(numbers[0], 1000))
 
 
+@posix
 def test_a_file_that_another_process_has_turned_is_not_turned_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +215,20 @@ def test_a_file_that_cannot_be_turned_goes_on(tmp_path: Path, monkeypatch: pytes
     for _ in range(100):
         LOG.info("x" * 50)
     assert len(lines(tmp_path)) == 100
+    assert log.stop() is None
+
+
+def test_a_file_that_somebody_reads_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "LARGEST", 1000)
+    log.start(tmp_path, "info", console=False)
+    LOG.info("x" * 50)
+    with (tmp_path / "popfetch.log").open("rb"):  # Windows will not rename it now
+        for _ in range(19):
+            LOG.info("x" * 50)
+    for _ in range(20):
+        LOG.info("x" * 50)
+    assert sum(len(path.read_bytes().splitlines()) for path in tmp_path.iterdir()) == 40
+    assert (tmp_path / "popfetch.log.1").exists()
     assert log.stop() is None
 
 
