@@ -258,7 +258,7 @@ def _placed(value: object, line: Line) -> object:
     match value:
         case Secret():
             return replace(value, place=line.place, folder=_folder(line))
-        case Path() if value != Path():
+        case Path():
             return _folder(line) / value
     return value
 

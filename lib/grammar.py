@@ -66,8 +66,9 @@ class Grammar:
         if path not in self.files and (file.mode or 0) & stat.S_IWOTH:
             self._complain(f"{path}: everybody can change it; run: chmod o-w {path}")
         self.files[path] = file
+        shown = visible(str(path))
         for number, text in self._texts(path, file):
-            place = f"{path}:{number}"
+            place = f"{shown}:{number}"
             name, rest = (*text.split(None, 1), "", "")[:2]
             if name.lower() == INCLUDE:
                 yield from self._include(path, rest.strip('"'), place, chain)

@@ -145,8 +145,8 @@ def _folder(default: str, meaning: str, *old: str) -> Path:
     return _row(Path(), _path_or_none, "a folder", meaning, said=default, old=old)
 
 
-def _path_or_none(text: str) -> Path:
-    return values.path(text) if text else Path()
+def _path_or_none(text: str) -> Path | None:
+    return values.path(text) if text else None
 
 
 def _receiver(meaning: str) -> HostPort | UnixPath:
