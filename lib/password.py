@@ -18,7 +18,7 @@ from lib.visible import hide, visible
 
 COMMAND_SECONDS = 60  # enough for a person to answer gpg-agent; a pass must not hang on it
 MAX_OCTETS = 1 << 16  # of a password file: room for any token
-OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a FIFO in its place must not hang us
+NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a FIFO in the file's place must not hang us
 OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 
 
@@ -61,11 +61,15 @@ def _first_line(secret: Secret, octets: bytes, origin: str) -> str:
     raise _error(secret, f"{origin} is not UTF-8 text")
 
 
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | NONBLOCK)
+
+
 def _from_file(secret: Secret, path: Path) -> str:
     """Return the first line of a regular file that nobody else can read."""
     name = visible(f"file:{path}")
     try:
-        with open(os.open(path, OPEN), "rb") as file:  # noqa: PTH123 - only a descriptor cannot be swapped meanwhile
+        with open(path, "rb", opener=_at_once) as file:  # noqa: PTH123 - Path.open has no opener
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise _error(secret, f"{name} is not a regular file")
