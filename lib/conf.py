@@ -84,18 +84,18 @@ CONTRADICTIONS = (
         lambda it: it.pf_etrn and not it.ras_smtpip,
         "does not say which server; add a line: ras_smtpip HOST",
     ),
+)
+DOUBTS = (
     Rule(
         ("pf_dial_up", "pf_dial_check"),
         lambda it: it.pf_dial_up and not it.pf_dial_check,
-        "cannot tell our line from somebody else's; add a line: pf_dial_check COMMAND (exit code 0: the line is up)",
+        "takes every line for ours, and hangs up somebody else's; better: add a line pf_dial_check COMMAND",
     ),
     Rule(
         ("pf_dial_up", "pf_dial_down"),
         lambda it: it.pf_dial_up and not it.pf_dial_down,
-        "raises a line that nothing hangs up; add a line: pf_dial_down COMMAND (true, if it ends by itself)",
+        "raises a line that nothing hangs up; better: add a line pf_dial_down COMMAND",
     ),
-)
-DOUBTS = (
     Rule(
         ("pf_smtp_user", "pf_smtp_tls", "pf_smtp_server"),
         lambda it: it.pf_smtp_user and it.pf_smtp_tls is Tls.OFF and _goes_far(it),

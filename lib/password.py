@@ -69,7 +69,7 @@ def _from_file(secret: Secret, path: Path) -> str:
     """Return the first line of a regular file that nobody else can read."""
     name = visible(f"file:{path}")
     try:
-        with open(path, "rb", opener=_at_once) as file:  # noqa: PTH123 - Path.open has no opener
+        with open(path, "rb", opener=_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise _error(secret, f"{name} is not a regular file")

@@ -219,8 +219,6 @@ RULES = [
     (["pf_smtp_password x"], "pf_smtp_password: belongs to nobody"),
     (["pf_smtp_tls starttls", "pf_smtp_server unix:/run/lmtp"], "pf_smtp_tls: does not go with a unix socket"),
     (["pf_etrn example.com", "ras_entry x"], "pf_etrn: does not say which server; add a line: ras_smtpip HOST"),
-    (["pf_dial_up x", "pf_dial_down y"], "pf_dial_up: cannot tell our line from somebody else's"),
-    (["pf_dial_up x", "pf_dial_check y"], "pf_dial_up: raises a line that nothing hangs up"),
     (["pf_user carol x h tls=off " + PIN], "pf_user: pin= needs TLS"),
     (["pf_user bob x pop.example.com:995"], "pf_user: bob@pop.example.com is already set at /etc/dmail.conf:1"),
     (["pf_user a x h name=n", "pf_user b x h name=n"], "pf_user: the name n is already taken at /etc/dmail.conf:2"),
@@ -246,6 +244,8 @@ def test_a_unix_socket_is_a_problem_on_windows() -> None:
 
 
 DOUBTS = [
+    (["pf_dial_up x", "pf_dial_down y"], "pf_dial_up: takes every line for ours, and hangs up somebody else's"),
+    (["pf_dial_up x", "pf_dial_check y"], "pf_dial_up: raises a line that nothing hangs up"),
     (["pf_smtp_user a", "pf_smtp_password b", "pf_smtp_server mail.example.com"], "pf_smtp_user: its password goes"),
     (["pf_smtp_protocol lmtp", "pf_smtp_server h:25"], "pf_smtp_protocol: port 25 is not for LMTP"),
     (["pf_online_command postqueue -f"], "pf_online_command: is idle: no line is configured"),
