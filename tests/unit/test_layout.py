@@ -11,15 +11,16 @@ HERE = Path(__file__).resolve().parents[2]
 
 # From the ground up. A landing (½) is built of the floor below it, and the floor above stands on it.
 FLOORS = {
-    "F0": "errors values visible facts ras",
-    "F1": "settings account grammar dialogue message address caretaker mbox journal outcome status sasl ownfile "
-    "spoolfile",
-    "F1½": "parcel",
-    "F2": "wire spool duds state runlock dial_command dial_ras log cli console password "  # the outside world
+    "F0": "errors values visible facts ras address",
+    "F1": "settings account grammar dialogue message caretaker mbox journal outcome status notice sasl ownfile spoolfile",
+    "F1½": "parcel slot",
+    "F2": "wire spool duds state runlock dial_command dial_ras log cli console password signals "  # the outside world
     "conf routing schedule verdict pop3 smtp listing ledger",  # pure
-    "F2½": "mailbox courier transaction consign outbox dial definitions check",
+    "F2½": "mailbox courier transaction consign outbox dial definitions check judge",
     "F3": "fetch deliver settle outgoing",
+    "F3½": "visit",
     "F4": "batch dry_run redeliver",
+    "F4½": "workplace",
     "F5": "popfetch_batch",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
