@@ -18,7 +18,7 @@ Verdict = tuple[str, bytes]  # one of the three, and the receiver's words
 class Status(Enum):
     """What is known of a message."""
 
-    TROUBLED = "t"  # it is not here: sessions died at it, or its spool file was damaged
+    TROUBLED = "t"  # sessions died at it; nothing else is known
     LEFT = "l"  # too large: it stays on the server and was reported
     SPOOLED = "s"
     DELIVERED = "d"
@@ -109,13 +109,6 @@ class Left(NamedTuple):
     at: float
 
 
-class Unspooled(NamedTuple):
-    """Its spool file is torn, corrupt or gone: it counts as never fetched, but who has it already stays known."""
-
-    account: str
-    key: str
-
-
 class Gone(NamedTuple):
     """The server has committed the deletion of these: whatever comes under their names is new."""
 
@@ -168,7 +161,7 @@ class Mark(NamedTuple):
     account: str = ""
 
 
-Fate = Spooled | Verdicts | Delivered | Dud | Left | Unspooled | Gone | Trouble
+Fate = Spooled | Verdicts | Delivered | Dud | Left | Gone | Trouble
 Record = Fate | Renamed | Vanished | Seen | Whole | Mark
 
 
@@ -229,12 +222,6 @@ def _left(entries: dict[str, Entry], record: Left) -> None:
         entry.status, entry.size, entry.settled = Status.LEFT, record.size, entry.settled or record.at
 
 
-def _unspooled(entries: dict[str, Entry], record: Unspooled) -> None:
-    entry = entries.get(record.key)
-    if entry is not None and entry.status is Status.SPOOLED:
-        entry.status, entry.number = Status.TROUBLED, 0
-
-
 def _gone(entries: dict[str, Entry], record: Gone) -> None:
     for key in record.keys:
         entries.pop(key, None)
@@ -285,7 +272,6 @@ _RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
     Delivered: _settle,
     Dud: _settle,
     Left: _left,
-    Unspooled: _unspooled,
     Gone: _gone,
     Trouble: _trouble,
     Renamed: _renamed,

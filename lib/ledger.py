@@ -6,6 +6,7 @@ line that could not be written whole is cut off again, or nothing more is ever w
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -13,7 +14,7 @@ from lib import journal, ownfile
 from lib.errors import StorageError
 from lib.journal import Damage, Entry, Mark, Record, Replay
 
-COMPLAINED = 5  # damaged lines that are named
+TOLD = 5  # damaged lines that are named
 WORTH_COMPACTING = 1000  # lines that say nothing new; below that a rewrite costs more than it saves
 
 
@@ -54,15 +55,6 @@ class Ledger:
     def held(self, account: str) -> bool:
         """Say whether a damaged line may be about *account*: then nothing of it may be fetched or delivered."""
         return any(damage.account in {None, account} for damage in self.damages)
-
-    def complaint(self) -> str:
-        """Say in one line where the journal is damaged and whom it concerns; "" when it is whole."""
-        if not self.damages:
-            return ""
-        told = [f"line {damage.line} ({damage.account or 'any account'})" for damage in self.damages[:COMPLAINED]]
-        more = len(self.damages) - len(told)
-        where = ", ".join(told) + (f" and {more} more" if more else "")
-        return f"{self._path}: damaged in {where}; the accounts concerned are held until --reset"
 
     def note(self, *records: Record) -> None:
         """Let it be known, here and now; on disk it is after flush() or sync()."""
@@ -115,14 +107,14 @@ class Ledger:
                 if descriptor >= 0:
                     os.close(descriptor)
 
-    def reset_damage(self) -> Path | None:
+    def reset_damage(self, now: float) -> Path | None:
         """Set a damaged journal aside and go on with what can be believed; return where it lies now, None if whole."""
         if not self.damages:
             return None
         with self._syncing, self._changing:
             aside = self._aside()
             ownfile.replace(aside, ownfile.read(self._path) or b"")
-            self._rewrite(journal.compact(self.entries, 0.0))
+            self._rewrite(journal.compact(self.entries, now))
             self.damages = ()
         return aside
 
@@ -178,3 +170,10 @@ class Ledger:
         while (path := self._path.with_name(f"{self._path.name}.damaged-{number}")).exists():
             number += 1
         return path
+
+
+def damage_told(damages: Sequence[Damage]) -> str:
+    """Say in one line where a journal is damaged and whom it concerns."""
+    told = ", ".join(f"line {damage.line} ({damage.account or 'any account'})" for damage in damages[:TOLD])
+    more = f" and {len(damages) - TOLD} more" if len(damages) > TOLD else ""
+    return f"the journal is damaged in {told}{more}; the accounts concerned are held until --reset"
