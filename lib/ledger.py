@@ -112,7 +112,7 @@ class Ledger:
         if not self.damages:
             return None
         with self._syncing, self._changing:
-            aside = self._aside()
+            aside = ownfile.aside(self._path)
             ownfile.replace(aside, ownfile.read(self._path) or b"")
             self._rewrite(journal.compact(self.entries, now))
             self.damages = ()
@@ -163,13 +163,6 @@ class Ledger:
             self._synced = self._noted
         finally:
             self._open()
-
-    def _aside(self) -> Path:
-        """Return a name for a damaged journal that is not taken."""
-        number = 1
-        while (path := self._path.with_name(f"{self._path.name}.damaged-{number}")).exists():
-            number += 1
-        return path
 
 
 def damage_told(damages: Sequence[Damage]) -> str:

@@ -137,6 +137,14 @@ def replace(path: Path, data: bytes | Iterable[bytes]) -> None:
     sync_folder(path.parent)
 
 
+def aside(path: Path) -> Path:
+    """Return a name that is not taken for what stood at *path* and cannot be believed."""
+    number = 1
+    while os.path.lexists(named := path.with_name(f"{path.name}.damaged-{number}")):
+        number += 1
+    return named
+
+
 def remove(path: Path) -> None:
     """Remove *path* if it is there; refuses what is not ours."""
     if _look(path) is not None:
