@@ -98,9 +98,9 @@ class Dialogue(Generic[P]):
     def _may_go(self, command: Command) -> bool:
         if not self._owed:
             return True
-        if not command.line:
-            return True
-        return not command.alone and not self._owed[-1].alone and len(self._owed) < self.window
+        if command.alone or self._owed[0].alone:
+            return False
+        return not command.line or len(self._owed) < self.window
 
     def receive(self, octets: bytes) -> Iterator[tuple[Command, P]]:
         """Pair what arrived with what was asked, in order; PeerError for what nobody asked for."""
