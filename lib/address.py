@@ -22,7 +22,7 @@ CLOSERS = {b'"': re.compile(rb'\\[\x00-\xff]|"'), b"(": re.compile(rb"\\[\x00-\x
 # to wherever a stranger wants it, past pf_accept_domain and pf_domain. < and > stand nowhere.
 SAFE = re.compile(
     rb"""(?: [A-Za-z0-9#$&'*+/=?^_`{|}~.\x80-\xff-]+ | "(?: [ #$&-;=?A-\[\]-~\x80-\xff] | \\ [ "-$&-;=?A-~] )*" )
-         (?: @ (?: [A-Za-z0-9._\x80-\xff-]+ | \[ [!-;=?-Z^-~]+ \] ) )?""",
+         (?: @ (?: [A-Za-z0-9._\x80-\xff-]+ | \[ [!-;=?A-Z^-~]+ \] ) )?""",
     re.VERBOSE,
 )
 
