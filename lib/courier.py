@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import sasl, smtp, verdict
+from lib import password, sasl, smtp, verdict
 from lib.dialogue import Command, Dialogue
 from lib.errors import LostError, PeerError, ReceiverError, TlsError
-from lib.settings import HostPort, Tls, UnixPath
+from lib.settings import HostPort, Settings, Tls, UnixPath
 from lib.smtp import Features, Reply
 from lib.verdict import Phase, Then
 from lib.visible import visible
@@ -42,6 +42,17 @@ class Way:
     def __str__(self) -> str:
         """Name the receiver as pf_smtp_server does."""
         return str(self.place)
+
+
+def way(settings: Settings) -> Way:
+    """Return how to reach the receiver. SettingsError when its password is not to be had."""
+    login = None
+    if settings.pf_smtp_user is not None and settings.pf_smtp_password is not None:
+        word = password.reveal(settings.pf_smtp_password).encode()
+        login = sasl.Login(settings.pf_smtp_user.encode(), word, b"", 0)
+    lmtp = settings.pf_smtp_protocol == "lmtp"
+    server, patience = settings.pf_smtp_server, float(settings.pf_smtp_timeout)
+    return Way(server, lmtp, settings.pf_smtp_tls, settings.pf_tls_ca, login, patience)
 
 
 class Courier:

@@ -24,6 +24,7 @@ FAULTS_IN_A_ROW = 3
 LAST_WORDS = 2.0
 
 Chunks = Callable[[Parcel], Iterator[bytes]]
+Blame = Callable[[Parcel, str], None]
 Done = Callable[[Result], Iterable[Errand]]
 
 
@@ -62,8 +63,9 @@ class Health:
 class Deliver:
     """One connection and what is on its way over it."""
 
-    def __init__(self, courier: Courier, health: Health, chunks: Chunks) -> None:
-        """Use *courier*; *chunks* reads the body of a spooled message."""
+    def __init__(self, courier: Courier, health: Health, chunks: Chunks, blame: Blame) -> None:
+        """Use *courier*; *chunks* reads a message's body, *blame* hears of one at which the receiver broke off twice."""
+        self._blame = blame
         self._courier = courier
         self._health = health
         self._chunks = chunks
@@ -108,6 +110,7 @@ class Deliver:
             transaction.in_doubt()
         elif transaction.errand.tries:
             self._announced.appendleft(transaction)
+            self._blame(transaction.errand.parcel, str(error))
             raise ReceiverError(f"the receiver breaks off: {error}") from error
         else:
             transaction.errand.tries += 1

@@ -86,6 +86,11 @@ class Fetch:
     _absent: dict[str, list[str]] = field(default_factory=dict)  # hash → keys that are no longer listed
 
     @property
+    def unfinished(self) -> bool:
+        """Say whether messages that should be fetched are not."""
+        return bool(self._queue or self._flying)
+
+    @property
     def _account(self) -> str:
         return self.mailbox.account.id
 
@@ -176,7 +181,8 @@ class Fetch:
                 self._finish(self._landed())
         elif piece.ok:
             message = self._flying[0]
-            self._incoming = self.spool.receive(self._account, message.uid, message.size)
+            uid = message.uid if message.named else b""  # a pass that finds the file must not be misled
+            self._incoming = self.spool.receive(self._account, uid, message.size)
         else:
             message = self._landed()
             self.complaints.append(f"message {message.number} cannot be retrieved: {visible(piece.text)}")

@@ -96,7 +96,7 @@ def _sort(todo: Todo, message: Wanted, entry: Entry | None, rules: Rules, now: f
             todo.delete[message.key] = message.number
         else:
             todo.left += 1
-    elif entry is not None and entry.status is Status.SPOOLED:
+    elif entry is not None and entry.status is Status.SPOOLED and entry.number:
         return  # it waits in the spool: not fetched again, deleted when the receiver has it
     elif rules.max_size and message.size > rules.max_size:
         todo.left += 1
@@ -114,5 +114,5 @@ def _look_for_absent(todo: Todo, listed: set[str], entries: Mapping[str, Entry])
         if entry.status in SETTLED:
             if entry.vanished is None and not key.startswith("s"):
                 todo.vanished.append(key)
-        elif entry.status is not Status.SPOOLED:
+        elif entry.status is not Status.SPOOLED or not entry.number:
             todo.forgotten.append(key)

@@ -61,14 +61,19 @@ class Mailbox:
         """Say whether commands may be sent ahead of their replies."""
         return not self.terms.lockstep and b"PIPELINING" in self.capabilities
 
+    def connect(self) -> None:
+        """Open the connection; LostError when there is none to be had."""
+        self.wire = Wire.connect(self.account.host, self.account.port, self.terms.silence)
+
     def open(self) -> None:
-        """Connect, log in and list; LoginError, AccountError, LostError or PeerError when that fails."""
+        """Log in and list over the connection; LoginError, AccountError, LostError or PeerError when that fails."""
         greeting = self._greeted()
         try:
             self.capabilities = self._asked_capabilities()
         except LostError:  # some servers hang up on a command that they do not know
             self._knows_capa = False
             self.close()
+            self.connect()
             greeting = self._greeted()
         if self.account.tls in (Tls.AUTO, Tls.STARTTLS):
             self._start_tls()
@@ -77,7 +82,6 @@ class Mailbox:
         self._log_in(greeting)
 
     def _greeted(self) -> bytes:
-        self.wire = Wire.connect(self.account.host, self.account.port, self.terms.silence)
         if self.account.tls is Tls.IMPLICIT:
             self.wire.start_tls(self._trust())
         self.dialogue, self._pieces = Dialogue(pop3.Framer()), deque()

@@ -16,6 +16,7 @@ MAX_STATUS = 8192
 # 100,000 messages with UIDs of 200 octets are 20 MB; more than this is no listing.
 MAX_LISTING = 64 << 20
 MAX_CAPABILITIES = 64 << 10
+MAX_HEADER = 8 << 20
 
 END = b"\r\n.\r\n"
 # The longest first: what of the end of a part may be the beginning of END, or of a stuffed dot.
@@ -118,6 +119,11 @@ QUIT = Command(b"QUIT\r\n", "QUIT")
 def retr(number: int, limit: int) -> Command:
     """RETR: the message, streamed; a body longer than *limit* octets is a PeerError (0 = no limit)."""
     return Command(b"RETR %d\r\n" % number, f"RETR {number}", multiline=True, limit=limit)
+
+
+def top(number: int) -> Command:
+    """TOP: the header alone, for --dry-run; servers cut and change what TOP gives, so nothing is delivered from it."""
+    return Command(b"TOP %d 0\r\n" % number, f"TOP {number} 0", multiline=True, limit=MAX_HEADER)
 
 
 def dele(number: int) -> Command:

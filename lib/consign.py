@@ -1,0 +1,107 @@
+"""A spooled message becomes a parcel: who gets it, from whom, with which Received line on top. Pure.
+
+Until the receiver has said anything of a message it is routed by today's settings, so that a mended dmail.conf mends
+what waits. From the first verdict on the journal's recipients hold: nobody who accepted it may be asked again.
+"""
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from lib import message, routing
+from lib.facts import OWED, Entry, Verdict
+from lib.parcel import Parcel
+from lib.routing import Route, Rules
+from lib.settings import Account, Secret, Settings
+from lib.spool import Stored
+
+# How the journal calls what the caretaker said: an address cannot begin like this, for it holds a bare space.
+CARETAKER = b"caretaker "
+# How journal and log call the mails to pf_notify_address; no account can have this name.
+NOTICES = "(notices)"
+NOBODY = "no recipient found, and no pf_dflt_address is set"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message comes from: what routes it, and what our Received line says of it."""
+
+    account: str
+    label: str
+    host: str
+    ip: str
+    protocol: str
+    by: str
+    rules: Rules
+    mail_from: str
+
+
+class Moment(NamedTuple):
+    """When a message was fetched: by the calendar, and on the monotonic clock."""
+
+    when: datetime
+    tick: float
+
+
+def recipients(verdicts: Mapping[bytes, Verdict]) -> dict[bytes, Verdict]:
+    """Return the verdicts of the message's own recipients, without the caretaker's."""
+    return {who: said for who, said in verdicts.items() if not who.startswith(CARETAKER)}
+
+
+def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetched: Moment) -> Parcel:
+    """Return the parcel of a spooled message."""
+    when, tick = fetched
+    head = message.scan(stored.head)
+    sender, used = message.sender(head, origin.mail_from)
+    line = message.received(
+        account=origin.account, host=origin.host, ip=origin.ip, protocol=origin.protocol, by=origin.by, when=when
+    )
+    said = recipients(entry.recipients) if entry is not None else {}
+    loop = message.loop(head, origin.account)
+    route = Route((), "", "", by_to_unfiltered=False) if said or loop else routing.route(head, origin.rules)
+    everybody = tuple(said) or route.recipients
+    return Parcel(
+        account=origin.account,
+        label=origin.label,
+        key=key,
+        uid=stored.uid,
+        number=stored.number,
+        size=stored.size,
+        sha=stored.sha,
+        eightbit=stored.eightbit,
+        clean=stored.clean,
+        body=stored.body,
+        head=head,
+        opening=message.opening(stored.head, head, line, used),
+        sender=entry.sender if entry is not None and said else sender,
+        recipients=everybody,
+        owed=tuple(who for who in everybody if said.get(who, (OWED, b""))[0] == OWED),
+        since=entry.since if entry is not None and entry.since else when.timestamp(),
+        began=tick,
+        fault=loop or ("" if everybody else NOBODY),
+        unfiltered=route.by_to_unfiltered,
+    )
+
+
+def origins(settings: Settings) -> Callable[[str], Origin]:
+    """Return what tells of an account's id where its mail comes from and who routes it; unknown ids by the defaults."""
+    by = socket.gethostname()
+
+    def origin(account: Account) -> Origin:
+        rules = routing.rules(settings, account)
+        return Origin(account.id, account.name, account.host, "", "POP3", by, rules, settings.pf_mail_from)
+
+    known = {account.id: origin(account) for account in settings.pf_user}
+
+    def find(name: str) -> Origin:
+        if name not in known:
+            host = name.rpartition("@")[2]
+            to = settings.pf_notify_address if name == NOTICES else None
+            stranger = Account(user=name, password=Secret("", ""), host=host, to=to, headers=settings.pf_header)
+            rules = routing.rules(settings, stranger)
+            known[name] = Origin(name, name, host, "", "POP3", by, rules, settings.pf_mail_from)
+        return known[name]
+
+    return find

@@ -1,0 +1,81 @@
+"""--dry-run: log in, list, and say of every message who would get it and why. Nothing is changed anywhere.
+
+Headers are read with TOP, which marks nothing as read; the journal is read and not opened for writing.
+"""
+
+import time
+from collections.abc import Iterator
+
+from lib import console, journal, listing, message, ownfile, password, pop3, routing
+from lib.cli import Wish
+from lib.conf import Plan
+from lib.errors import Exit, PopfetchError, gravest
+from lib.facts import Entry
+from lib.listing import Listed, Rules, Todo
+from lib.mailbox import Mailbox, Terms
+from lib.settings import Account, Settings
+from lib.visible import visible
+
+
+def explain(plan: Plan, _wish: Wish) -> Exit:
+    """Explain every account; the exit code says whether each could be listed."""
+    data = ownfile.read(plan.settings.work_path / "popfetch.journal") or b""
+    ledger = journal.replay(data).ledger
+    exits = [_account(account, plan.settings, ledger.get(account.id, {})) for account in plan.settings.pf_user]
+    return gravest(exits)
+
+
+def _account(account: Account, settings: Settings, entries: dict[str, Entry]) -> Exit:
+    mailbox = Mailbox(account, "", Terms(settings.pf_timeout, settings.pf_tls_ca))
+    try:
+        mailbox = Mailbox(account, password.reveal(account.password), mailbox.terms)
+        mailbox.connect()
+        mailbox.open()
+        for line in _lines(mailbox, settings, entries):
+            console.say(line)
+        mailbox.whole(pop3.QUIT)
+    except PopfetchError as error:
+        place = "" if account.place in str(error) else f" ({account.place})"
+        console.complain([f"{account.name}: {error}{place}"])
+        return error.exit
+    finally:
+        mailbox.close()
+    return Exit.OK
+
+
+def _lines(mailbox: Mailbox, settings: Settings, entries: dict[str, Entry]) -> Iterator[str]:
+    account = mailbox.account
+    safe = "TLS" if mailbox.wire.encrypted else "no TLS"
+    yield f"{account.name}: {len(mailbox.messages)} messages, {safe}"
+    yield from (f"  warning: {warning}" for warning in mailbox.warnings)
+    rules = Rules(account.keep, settings.pf_max_size, settings.pf_max_messages)
+    todo = listing.plan(mailbox.messages, entries, rules, time.time())
+    routes = routing.rules(settings, account)
+    for one in mailbox.messages:
+        name = visible(one.uid, 40) or "no UID"
+        yield f"  message {one.number} ({name}, {one.size} octets): {_fate(one, todo)}"
+        if any(wanted.number == one.number for wanted in (*todo.fetch, *todo.last)):
+            yield f"    {_route(mailbox, one, routes)}"
+
+
+def _fate(one: Listed, todo: Todo) -> str:
+    """Say in words what a pass would do with a listed message."""
+    if one.number in todo.delete.values():
+        return "is delivered already; would be deleted"
+    if any(wanted.number == one.number for wanted in todo.oversize):
+        return "is over pf_max_size; would stay on the server"
+    if any(wanted.number == one.number for wanted in todo.fetch):
+        return "would be fetched"
+    if any(wanted.number == one.number for wanted in todo.last):
+        return "broke a session before; would be fetched last"
+    return "would stay as it is (delivered and kept, waiting in the spool, or over pf_max_messages)"
+
+
+def _route(mailbox: Mailbox, one: Listed, rules: routing.Rules) -> str:
+    status, octets = mailbox.whole(pop3.top(one.number))
+    if not status.ok and not mailbox.account.to:
+        return f"who would get it cannot be said: the server refuses TOP ({visible(status.text)})"
+    route = routing.route(message.scan(octets), rules)
+    who = ", ".join(visible(address) for address in route.recipients) or "nobody: it would be a dud"
+    strangers = "; these may be strangers: set pf_accept_domain or pf_domain" if route.by_to_unfiltered else ""
+    return f"-> {who}: {visible(route.why)}{strangers}"

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Fetch mail from POP3 accounts and deliver it to the local SMTP server: one run, one pass.
+
+    popfetch_batch.py [-i dmail.conf] [--test | --scheduled | --check | --dry-run | --status | --help ...]
+
+README.md tells all. This file tells one pass, in the order in which it happens.
+"""
+
+import logging
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+
+from lib import cli, conf, console, dial, log, password, schedule, state, workplace
+from lib.batch import Batch
+from lib.cli import Verb, Wish
+from lib.dial import Line
+from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError
+from lib.judge import News, judge, mails
+from lib.notice import Post
+from lib.outcome import AccountOutcome, Outcome, Unwatched, Watch
+from lib.runlock import only_pass
+from lib.settings import Settings
+from lib.signals import ended_by
+from lib.state import State
+from lib.workplace import Workplace
+
+HERE = Path(__file__).resolve().parent
+LOG = logging.getLogger("popfetch")
+MINUTE = 60.0
+
+
+def main(words: Sequence[str]) -> Exit:
+    """Do what the command line asks for; one line on stderr for everything that makes the exit code."""
+    try:
+        wish = cli.parse(words)
+        if wish.verb in cli.PASSES:
+            return run(wish)
+        from lib import commands  # noqa: PLC0415 - cron's passes need none of it
+
+        return commands.obey(wish, HERE)
+    except PopfetchError as error:
+        LOG.error("%s", log.line("end", exit=int(error.exit), words=str(error)))  # noqa: TRY400 - no bug
+        console.complain([error])
+        return error.exit
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        log.bug(error)
+        console.complain([f"a bug of this program: {type(error).__name__}: {error}; the traceback is in popfetch.log"])
+        return Exit.BUG
+    finally:
+        log.stop()
+
+
+def run(wish: Wish) -> Exit:
+    """Read dmail.conf, take the lock, make one pass, tell how it went."""
+    plan = conf.load(wish.conf, HERE)
+    settings, test = plan.settings, wish.verb is Verb.TEST
+    log.start(settings.log_path, settings.log_level, console=test)
+    for warning in plan.warnings:
+        LOG.warning("%s", log.line("settings", warning=warning))
+    try:
+        progress = console.Progress() if test and not wish.json else nullcontext(Unwatched())
+        with only_pass(settings.work_path / "popfetch.lock"), ended_by() as killed, progress as watch:
+            outcome = one_pass(settings, watch, killed, scheduled=wish.verb is Verb.SCHEDULED)
+    except AnotherPassError:
+        if wish.verb is Verb.SCHEDULED:
+            return Exit.OK
+        raise
+    if wish.json or test:
+        console.show(outcome, now=datetime.now(UTC), json=wish.json)
+    console.complain(outcome.why)
+    return outcome.exit
+
+
+def one_pass(settings: Settings, watch: Watch, killed: Event, *, scheduled: bool) -> Outcome:
+    """One pass under the lock: is it due, make it, remember it."""
+    path, now = settings.work_path / "popfetch_state.toml", time.time()
+    known = state.load(path)
+    if known.tripped:
+        raise SafetyNetError("stopped by the safety net: see --status and --duds list, mend the cause, then --reset")
+    interval = settings.pf_isinterval
+    if scheduled and not schedule.due(now, known.last_start, known.last_end, settings.ras_timer, interval):
+        return Outcome()
+    known = replace(known, last_start=now)
+    state.save(path, known)
+    with workplace.opened(settings, known.duds_in_a_row) as place:
+        batch = place.batch(known, watch, killed)
+        outcomes = attempt(settings, place, batch)
+        accounts, news = judge(batch.memories, outcomes, time.time())
+        row, tripped = place.streak.row, place.streak.tripped
+        ended = replace(known, accounts=accounts, duds_in_a_row=row, tripped=tripped, last_end=time.time())
+        state.save(path, ended)
+        tell(settings, place, ended, news, killed)
+        seconds = time.time() - now
+        outcome = Outcome(tuple(outcomes), tuple(batch.complaints), place.owed, row, seconds)
+    LOG.info("%s", log.line("pass", summary=outcome.summary()))
+    return outcome
+
+
+def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountOutcome]:
+    """Send again what the spool holds, raise the line, drain every account, hang up, deliver what is left."""
+    marker = settings.work_path / "popfetch.line"
+    line = dial.line(settings, marker=marker, logger=logging.getLogger("popfetch.dial"), reveal=password.reveal)
+    outcomes: list[AccountOutcome] = []
+    try:
+        batch.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit")
+        place.bury_corrupt()
+        if place.found or (line.configured and not line.is_up()):
+            batch.greet()
+        batch.send_again(place.found)
+        if not batch.halted:
+            raise_line(settings, batch, line)
+            outcomes = batch.drain(on_the_way=line.hang_up)
+    except PopfetchError as error:
+        batch.complaints.append(error)
+    finally:
+        line.hang_up()
+        batch.finish()
+    return batch.counted(outcomes)
+
+
+def raise_line(settings: Settings, batch: Batch, line: Line) -> None:
+    """Bring the line up where one is configured, and let outgoing mail use it. NoLineError."""
+    line.bring_up(batch.killed)
+    batch.line_is_ours, batch.line_is_elses = line.ours, line.somebody_elses
+    if line.ours:
+        batch.until(settings.ras_timeout * MINUTE, "cut short by ras_timeout")
+
+
+def tell(settings: Settings, place: Workplace, known: State, news: Sequence[News], killed: Event) -> None:
+    """Write to pf_notify_address what has to be told after this pass; most passes have nothing to tell."""
+    to = settings.pf_notify_address
+    duds = place.streak.row if place.streak.tripped else 0
+    if to is None or not (news or duds):
+        return
+    host, when = socket.gethostname(), datetime.now().astimezone()
+    me = f"{sys.executable} {Path(sys.argv[0]).resolve()}"
+    post = Post(f"popfetch@{host}", to, when, f"<{when.timestamp():.6f}.popfetch@{host}>", me)
+    place.tell(list(mails(post, news, duds, str(settings.work_path / "duds.dat"))), known, killed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
