@@ -12,7 +12,8 @@ HERE = Path(__file__).resolve().parents[2]
 # From the ground up. A landing (½) is built of the floor below it, and the floor above stands on it.
 FLOORS = {
     "F0": "errors values visible facts ras address",
-    "F1": "settings account grammar dialogue message caretaker mbox journal outcome status notice sasl ownfile spoolfile",
+    "F1": "settings account grammar dialogue message caretaker mbox journal outcome status notice sasl ownfile "
+    "spoolfile",
     "F1½": "parcel slot",
     "F2": "wire spool duds state runlock dial_command dial_ras log cli console password signals "  # the outside world
     "conf routing schedule verdict pop3 smtp listing ledger",  # pure
