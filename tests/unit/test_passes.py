@@ -1,12 +1,14 @@
-"""The eye on the passwords sees, and dmail.conf is written as it was asked for."""
+"""The eye on the passwords sees, dmail.conf is written as it was asked for, and passes run."""
 
 import base64
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.passes import CHUNK, Conf, Secrets, account
+from tests.passes import CHUNK, Conf, RunPass, Secrets, StartPass, account
+from tests.peer import peer
 
 
 def planted(tmp_path: Path) -> Secrets:
@@ -52,3 +54,22 @@ def test_dmail_conf_holds_what_was_asked_for_and_may_hold_passwords(conf: Conf, 
     assert os.name == "nt" or path.stat().st_mode & 0o077 == 0
     assert secrets.planted == {"geheim-bob"}
     assert secrets.leaks() == []
+
+
+@pytest.mark.parametrize("child", [False, True])
+def test_the_program_runs_here_and_as_a_child(conf: Conf, run_pass: RunPass, child: bool) -> None:
+    path = conf(account(110, "to=b@example.org"))
+    code, out, err = run_pass(path, "--version", child=child)
+    assert (code, err) == (0, "")
+    assert out.startswith("popfetch_batch.py ")
+    assert run_pass(path, "--no-such-option", child=child).code == 64
+
+
+def test_a_started_pass_can_be_waited_for_and_killed(conf: Conf, start_pass: StartPass) -> None:
+    greeted = threading.Event()
+    with peer("-- call greeted\n-- stall", given={"greeted": greeted.set}) as p:
+        running = start_pass(conf(account(p.port, "to=b@example.org")))
+        assert greeted.wait(30)
+        assert running.poll() is None
+        running.kill()
+        assert start_pass.finish(running).code != 0
