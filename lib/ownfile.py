@@ -35,6 +35,8 @@ _ADVICE = {
     "ELOOP": "it is a symbolic link, and no file of ours is one; remove it",
     "EMFILE": "too many open files; lower pf_parallel, or raise the limit (ulimit -n)",
     "ENFILE": "the whole system has too many open files",
+    "ENOSYS": "this file system knows no locks; move work_path to another",
+    "ENOLCK": "this file system knows no locks; move work_path to another",
     "EIO": "the disk failed to read or write; check it",
 }
 
