@@ -143,6 +143,12 @@ def judge(taken: Sequence[Letter]) -> Iterator[str]:
         if came != sorted(wanted(sample)):
             yield f"the message {sample.what}: wanted {sorted(wanted(sample))}, came {came}"
     show("What arrived where:", *rows)
+    copies = [
+        letter for letter in taken for sample in SAMPLES if sample.copy == "text/plain" and is_copy(sample, letter)
+    ]
+    for copy in copies:
+        body = copy.content.partition(b"\r\n\r\n")[2].decode("ascii", "replace")
+        show("What the caretaker reads in the text/plain copy:", *([line] for line in body.splitlines()))
     if len(taken) != len(rows):
         yield f"{len(taken)} messages arrived, {len(rows)} of them known"
 
