@@ -15,6 +15,8 @@ from lib.errors import PeerError
 MAX_STATUS = 8192
 # 100,000 messages with UIDs of 200 octets are 20 MB; more than this is no listing.
 MAX_LISTING = 64 << 20
+# Of 64 MB of the shortest lines seven million messages could be made, and more than a gigabyte of what we know of them.
+MAX_MESSAGES = 1_000_000
 MAX_CAPABILITIES = 64 << 10
 MAX_HEADER = 8 << 20
 
@@ -153,19 +155,24 @@ class Capabilities:
 
 
 def capabilities(listing: bytes) -> Capabilities:
-    """Read a CAPA listing, tolerantly: blank lines and repeated names do no harm."""
-    words: dict[bytes, tuple[bytes, ...]] = {}
+    """Read a CAPA listing, tolerantly: blank lines do no harm, and what stands behind a repeated name adds up."""
+    words: dict[bytes, list[bytes]] = {}
     for line in listing.split(b"\r\n"):
         name, *values = line.split() or (b"",)
         if name:
-            words[name.upper()] = tuple(values)
-    return Capabilities(words)
+            words.setdefault(name.upper(), []).extend(values)
+    return Capabilities({name: tuple(values) for name, values in words.items()})
+
+
+def _lines(listing: bytes) -> list[bytes]:
+    """Return the lines of *listing*, MAX_MESSAGES at most: what is listed behind them waits for a later pass."""
+    return listing.split(b"\r\n", MAX_MESSAGES)[:MAX_MESSAGES]
 
 
 def uids(listing: bytes) -> dict[int, bytes]:
     """Read a UIDL listing: message number to UID, any bytes; lines that name no number are passed over."""
     found = {}
-    for line in listing.split(b"\r\n"):
+    for line in _lines(listing):
         number, _, uid = line.removeprefix(b"+OK ").strip(b" ").partition(b" ")
         if number.isdigit() and len(number) < 10:
             found[int(number)] = uid.strip(b" ")
@@ -175,7 +182,7 @@ def uids(listing: bytes) -> dict[int, bytes]:
 def sizes(listing: bytes) -> dict[int, int]:
     """Read a LIST listing: message number to announced octets; a size that is none (negative, absent) is 0."""
     found = {}
-    for line in listing.split(b"\r\n"):
+    for line in _lines(listing):
         words = line.removeprefix(b"+OK ").split()
         if words and words[0].isdigit() and len(words[0]) < 10:
             size = words[1] if len(words) > 1 else b""
