@@ -4,13 +4,15 @@ A line is `ACCOUNT LENGTH CRC CRC JSON`: the first checksum covers account and l
 a damaged line of the length it should have, the account can still be named, and the damage concerns nobody else.
 
 The law of replay: any bytes give a Replay. Lines stand for themselves, so those after a damaged one count. What a power
-cut leaves is no damage: a last line without its newline, and holes of NULs after the last Mark (a Mark says that all
+cut leaves is no damage: a last line without its newline, and sectors of NULs after the last Mark (a Mark says that all
 before it was on disk when it was written).
 """
 
+import re
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import accumulate
 from json import JSONDecoder, JSONEncoder
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
@@ -46,38 +48,14 @@ from lib.facts import (
 )
 
 __all__ = [
-    "ACCEPTED",
-    "OWED",
-    "REFUSED",
-    "SETTLED",
-    "Damage",
-    "Delivered",
-    "Dud",
-    "Entry",
-    "Gone",
-    "Ledger",
-    "Left",
-    "Mark",
-    "Record",
-    "Renamed",
-    "Replay",
-    "Seen",
-    "Spooled",
-    "Status",
-    "Trouble",
-    "Vanished",
-    "Verdict",
-    "Verdicts",
-    "Whole",
-    "apply",
-    "compact",
-    "encode",
-    "replay",
-    "sha_key",
-    "uid_key",
-]
+    "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Damage", "Delivered", "Dud", "Entry", "Gone", "Ledger", "Left", "Mark",
+    "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Trouble", "Vanished", "Verdict", "Verdicts", "Whole",
+    "apply", "compact", "encode", "replay", "sha_key", "uid_key",
+]  # fmt: skip
 
 DAY = 86400.0
+SECTOR = 512  # octets that a disk writes whole or not at all
+_NULS = re.compile(rb"\0+")
 
 
 class Damage(NamedTuple):
@@ -122,7 +100,7 @@ def replay(data: bytes) -> Replay:
             mark = number
         else:
             apply(ledger, record)
-    cut = {number for number in bad if number > mark and 0 in lines[number - 1]}  # a power cut's, never synced
+    cut = _unwritten(lines, [number for number in bad if number > mark and 0 in lines[number - 1]])
     damages = tuple(Damage(number, account) for number, account in bad.items() if number not in cut)
     end = len(lines)
     while end in cut:
@@ -140,6 +118,17 @@ def compact(ledger: Ledger, now: float, *, forget_vanished_after_days: int = 60)
         for entry in entries.values()
         if entry.status is Status.SPOOLED or entry.vanished is None or entry.vanished > horizon
     )
+
+
+def _unwritten(lines: list[bytes], suspects: list[int]) -> set[int]:
+    """Return those lines in which a power cut left NULs: up to the end of a sector, where written data goes on."""
+    if not suspects:
+        return set()
+    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    ends = {
+        number: (starts[number - 1] + run.end() for run in _NULS.finditer(lines[number - 1])) for number in suspects
+    }
+    return {number for number, places in ends.items() if not any(place % SECTOR for place in places)}
 
 
 # --- lines ----------------------------------------------------------------------------------------------------------
@@ -217,21 +206,7 @@ def _kept_uid(record: Spooled) -> str:
     return "" if tells_uid(record.key) else _text(record.uid[:UID_KEPT])
 
 
-_UNSAID: tuple[Any, ...] = (
-    "",
-    "t",
-    "",
-    0.0,
-    0.0,
-    0,
-    0,
-    "",
-    {},
-    0,
-    "",
-    [],
-    "",
-)  # what a short line of an entry leaves out
+_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "")  # what a short line of an entry leaves out
 
 
 def _dump(record: Whole) -> list[Any]:
@@ -247,9 +222,9 @@ def _dump(record: Whole) -> list[Any]:
     return fields
 
 
-def _load(account: str, *fields: Any) -> Whole:
+def _load(account: str, key: str, status: str, *fields: Any) -> Whole:
     told: tuple[Any, ...] = (*fields, *_UNSAID[len(fields) :])
-    key, status, sha, settled, since, size, number, sender, said, troubles, why, vanished, uid = told
+    sha, settled, since, size, number, sender, said, troubles, why, vanished, uid = told
     gone = float(vanished[0]) if vanished else None
     envelope = (_octets(sender), _heard(said))
     entry = Entry(key, Status(status), sha, size, number, since, settled, *envelope, troubles, why, gone, _octets(uid))
