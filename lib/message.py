@@ -83,7 +83,7 @@ def scan(data: bytes) -> Head:
         name, colon, value = text.partition(b":")
         name = name.rstrip(b" \t")
         if not colon or not name or name.translate(None, NAME_OCTETS):
-            headless, blank, whole = not fields, not text and at < len(window), seen
+            headless, blank, whole = not fields, not text and end <= len(window), seen
             break
         if not seen:
             whole = False
