@@ -60,13 +60,13 @@ class Framer:
     def piece(self, _command: Command) -> Reply | None:
         """Return the next whole reply; None when more is needed."""
         while (end := self._buffer.find(b"\n", self._at)) >= 0:
-            line = self._buffer[self._at : end].rstrip(b"\r")
+            line, length = self._buffer[self._at : end].rstrip(b"\r"), end - self._at
             self._at = end + 1
             match = REPLY_LINE.fullmatch(line)
-            if match is None or len(line) > MAX_LINE:
+            if match is None or length > MAX_LINE:
                 raise PeerError(f"a reply that is none: {line[:80]!r}")
             self._lines.append(match[3] or b"")
-            self._size += len(line)
+            self._size += length
             if self._size > MAX_REPLY:
                 break
             if match[2] != b"-":
