@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.place import BenchError
+from tests.bench.rows import WORKS, Row
 from tests.bench.servers import PASSWORD
 from tests.bench.stock import SENDER, address
 
@@ -172,3 +173,13 @@ CLIENTS: Mapping[str, Client] = {
     "fdm": Client(fdm, lambda: package("fdm")),
 }
 OURS = ("floor", "floor-8", "popfetch")
+
+
+def belongs(name: str, row: Row) -> bool:
+    """Say whether a program runs in that row unless it is asked for: only the floors that can be the lowest do."""
+    many = WORKS[row.work].accounts > 1
+    if name == "floor":
+        return not many
+    if name == "floor-8":
+        return many or row.line == "loop"
+    return row.peers or name in OURS

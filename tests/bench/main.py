@@ -182,8 +182,12 @@ def bench(arguments: argparse.Namespace, picked: Sequence[Row]) -> None:
             folder.chmod(0o755)  # the servers work as other users
         site = Site(stack, disk, fast)
         for row in picked:
-            names = [name for name in versions if row.peers or arguments.peers or name in clients.OURS]
-            tables.append(one_row(site, row, names, arguments))
+            names = [name for name in versions if arguments.peers or clients.belongs(name, row)]
+            try:
+                tables.append(one_row(site, row, names, arguments))
+            except BenchError as error:
+                print(f"{row.name} is left out: {error}", file=sys.stderr)
+                continue
             print(report.markdown(tables[-1]), flush=True)
             arguments.json.write_text(json.dumps(report.as_json(facts, tables), indent=1))
     print(report.lines_table())
