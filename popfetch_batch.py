@@ -109,12 +109,12 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
     line = dial.line(settings, marker=marker, logger=logging.getLogger("popfetch.dial"), reveal=password.reveal)
     outcomes: list[AccountOutcome] = []
     try:
-        batch.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit")
+        batch.halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit")
         place.bury_corrupt()
         if place.found or (line.configured and not line.is_up()):
             batch.greet()
         batch.send_again(place.found)
-        if not batch.halted:
+        if not batch.halt.halted:
             raise_line(settings, batch, line)
             outcomes = batch.drain(on_the_way=line.hang_up)
     except PopfetchError as error:
@@ -127,10 +127,10 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
 
 def raise_line(settings: Settings, batch: Batch, line: Line) -> None:
     """Bring the line up where one is configured, and let outgoing mail use it. NoLineError."""
-    line.bring_up(batch.killed)
+    line.bring_up(batch.halt.killed)
     batch.line_is_ours, batch.line_is_elses = line.ours, line.somebody_elses
     if line.ours:
-        batch.until(settings.ras_timeout * MINUTE, "cut short by ras_timeout")
+        batch.halt.until(settings.ras_timeout * MINUTE, "cut short by ras_timeout")
 
 
 def tell(settings: Settings, place: Workplace, known: State, news: Sequence[News], killed: Event) -> None:

@@ -17,7 +17,8 @@ from lib import log
 from lib.consign import Moment, Origin, consign
 from lib.courier import Courier, Way
 from lib.deliver import Deliver, Health
-from lib.errors import AccountError, PopfetchError, ReceiverError, SafetyNetError
+from lib.errors import PopfetchError, ReceiverError, SafetyNetError
+from lib.halt import Halt
 from lib.mailbox import Mailbox
 from lib.outbox import Outbox
 from lib.outcome import AccountOutcome, Tally, Watch
@@ -34,17 +35,9 @@ LOG = logging.getLogger("popfetch.batch")
 COURIERS, BACKLOG = 4, 24
 # How often the journal is synced meanwhile: what a power cut can make arrive twice, in seconds.
 SYNC_SECONDS = 1.0
-# From a halt to the end of a session that does not end by itself, seconds.
-GRACE, GRACE_WHEN_KILLED = 30.0, 4.0
+# Bugs that may each end a courier before the pass is ended: the messages that they happen at are left in the spool.
+BUGS = 10
 TICK = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Halt:
-    """Why a pass ends early: what accounts that it cuts short are told (None: it is told elsewhere), and until when."""
-
-    error: PopfetchError | None
-    deadline: float
 
 
 @dataclass(slots=True)
@@ -55,10 +48,9 @@ class Batch:
     clerk: Clerk
     way: Way
     origin: Callable[[str], Origin]  # of an account's id
-    reveal: Callable[[Account], str]
     watch: Watch
     memories: dict[str, AccountState]
-    killed: Event
+    halt: Halt
     complaints: list[PopfetchError] = field(default_factory=list)
     line_is_ours: bool = False
     line_is_elses: bool = False
@@ -66,10 +58,9 @@ class Batch:
     _outbox: Outbox = field(default_factory=Outbox)
     _couriers: list[Thread] = field(default_factory=list)
     _greeted: Courier | None = None
-    _halt: Halt | None = None
     _posts: dict[str, Post] = field(default_factory=dict)
     opened: dict[str, Mailbox] = field(default_factory=dict)
-    _deadlines: list[tuple[float, str]] = field(default_factory=list)
+    _bugs: int = 0
     _changed: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
     _synced: float = 0.0
@@ -77,37 +68,20 @@ class Batch:
 
     # --- what ends a pass early -------------------------------------------------------------------------------------
 
-    def until(self, seconds: float, why: str) -> None:
-        """Halt *seconds* from now, if that is more than 0; the accounts that are not drained by then say *why*."""
-        if seconds:
-            self._deadlines.append((time.monotonic() + seconds, why))
-
-    @property
-    def halted(self) -> bool:
-        """Say whether nothing more is to be begun."""
-        return self._halt is not None
-
-    @property
-    def cut_short(self) -> PopfetchError | None:
-        """What an account is told that was not drained because of the halt; None when it is told elsewhere."""
-        return self._halt.error if self._halt is not None else None
-
-    def halt(self, error: PopfetchError | None, grace: float = GRACE) -> None:
-        """End the pass: fetch nothing more, commit, leave."""
-        with self._lock:
-            if self._halt is None:
-                self._halt = Halt(error, time.monotonic() + grace)
+    def stop(self) -> None:
+        """Wake everybody up to see that the pass is halted."""
         for post in list(self._posts.values()):
             post.nudge()
         self._changed.set()
 
     def _fail(self, error: PopfetchError) -> None:
-        """Halt for a reason that concerns no account: the receiver, the disk, the safety net, a bug of ours."""
+        """Halt for a reason that concerns no account: the receiver, the disk, the safety net."""
         with self._lock:
             self.complaints.append(error)
         LOG.error("%s", log.line("halt", why=str(error)))
         self._outbox.stop()
-        self.halt(None)
+        self.halt.halt(None)
+        self.stop()
 
     def _bug(self, error: Exception) -> PopfetchError:
         log.bug(error)
@@ -115,16 +89,14 @@ class Batch:
 
     def _look(self) -> None:
         """Notice a signal or a deadline, cut off who does not end, keep the journal on disk."""
-        now = time.monotonic()
-        if self.killed.is_set():
-            self.halt(AccountError("stopped by a signal"), GRACE_WHEN_KILLED)
+        if self.halt.look():
+            self.stop()
+        if self.halt.killed.is_set():
             self._outbox.stop()
-        for deadline, why in self._deadlines:
-            if now >= deadline:
-                self.halt(AccountError(why))
-        if self._halt is not None and now >= self._halt.deadline:
+        if self.halt.overdue:
             for mailbox in list(self.opened.values()):
                 mailbox.wire.cut()
+        now = time.monotonic()
         if now - self._synced >= SYNC_SECONDS:
             self._synced = now
             self.clerk.ledger.sync()
@@ -139,39 +111,54 @@ class Batch:
     def send(self, parcel: Parcel) -> None:
         """Give *parcel* to the couriers; one that is for nobody goes to the duds."""
         try:
-            for errand in self.clerk.first(parcel):
-                waiting = self._outbox.put(errand)
-                with self._lock:
-                    few = len(self._couriers) < COURIERS and waiting > BACKLOG * len(self._couriers)
-                    if few or not self._couriers:
-                        self._hire()
+            waiting = [self._outbox.put(errand) for errand in self.clerk.first(parcel)]
         except SafetyNetError as error:
             self._fail(error)
+            return
+        with self._lock:
+            few = len(self._couriers) < COURIERS and max(waiting, default=0) > BACKLOG * len(self._couriers)
+            if waiting and (few or not self._couriers):
+                self._hire()
 
     def send_again(self, found: Sequence[tuple[Stored, str]]) -> None:
         """Deliver what the spool still held, those last at which the receiver broke off; return when all is said."""
         moment = Moment(datetime.fromtimestamp(self.clerk.now(), UTC), time.monotonic())
-        entries = [(stored, key, self.clerk.ledger.of(stored.account).get(key)) for stored, key in found]
-        for stored, key, entry in sorted(entries, key=lambda one: one[2].troubles if one[2] else 0):
-            if not self.halted and not self.clerk.ledger.held(stored.account):
-                self.send(consign(stored, key, self.origin(stored.account), entry, moment))
+
+        def troubles(one: tuple[Stored, str]) -> int:
+            entry = self.clerk.ledger.of(one[0].account).get(one[1])
+            return entry.troubles if entry is not None else 0
+
+        for stored, key in sorted(found, key=troubles):
+            if not self.halt.halted and not self.clerk.ledger.held(stored.account):
+                self.take_in(stored, key, self.origin(stored.account), moment)
         self._settle()
 
+    def take_in(self, stored: Stored, key: str, origin: Origin, moment: Moment | None = None) -> None:
+        """Take a spooled message to deliver; one at which a bug of ours happens stays in the spool, and blocks none."""
+        moment = moment or Moment(datetime.fromtimestamp(self.clerk.now(), UTC), time.monotonic())
+        try:
+            self.send(consign(stored, key, origin, self.clerk.ledger.of(stored.account).get(key), moment))
+        except PopfetchError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last line of defence of this message
+            self.complaints.append(self._bug(error))
+            self.clerk.leave(stored.account, key)
+
     def _settle(self) -> None:
-        while not self._outbox.settle(TICK) and not self.halted:
+        while not self._outbox.settle(TICK) and not self.halt.halted:
             self._look()
 
     def finish(self) -> None:
         """Deliver what is left, end the couriers; nothing runs after this."""
         self._settle()
         self._outbox.close()
-        if self.halted:
+        if self.halt.halted:
             self._outbox.stop()
         for thread in self._couriers:
             while thread.is_alive():
                 thread.join(TICK)
                 self._look()
-                if self._halt is not None and time.monotonic() > self._halt.deadline + SYNC_SECONDS:
+                if self.halt.overdue:
                     return  # it waits for a verdict that may yet take ten minutes; the journal has what was said
         if self._greeted is not None:
             self._greeted.close()
@@ -194,9 +181,20 @@ class Batch:
         except PopfetchError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - the last line of defence of this thread
-            self._fail(self._bug(error))
+            self._survive(error)
         finally:
             self._outbox.leave()
+
+    def _survive(self, error: Exception) -> None:
+        """Go on without the message at which a bug of ours ended a courier, unless there are too many of them."""
+        told = self._bug(error)
+        with self._lock:
+            self._bugs += 1
+            if self._bugs < BUGS:
+                self.complaints.append(told)
+                self._hire()
+                return
+        self._fail(told)
 
     def _body(self, parcel: Parcel) -> Iterator[bytes]:
         if parcel.body is not None:
@@ -223,8 +221,8 @@ class Batch:
         """
         outcomes = self._round()
         unreached = all(isinstance(one.error, UnreachableError) for one in outcomes)
-        if self.line_is_elses and outcomes and unreached and not self.halted:
-            self.killed.wait(self.settings.pf_retry_delay)
+        if self.line_is_elses and outcomes and unreached and not self.halt.halted:
+            self.halt.killed.wait(self.settings.pf_retry_delay)
             self._look()
             outcomes = self._round()
         on_the_way()
@@ -263,66 +261,7 @@ class Batch:
         post = self._posts[account.id] = Post()
         self.clerk.expect(account.id, post)
         memory = self.memories.setdefault(account.id, AccountState())
-        clerk = self.clerk
-        visit = Visit(
-            account,
-            self.settings,
-            clerk.ledger,
-            clerk.spool,
-            post,
-            _Host(self, account),
-            self.watch,
-            memory,
-            lambda: self.reveal(account),
-        )
         try:
-            return visit.run()
+            return Visit(account, self.settings, post, memory, self, self.watch, self.origin(account.id)).run()
         finally:
             self.opened.pop(account.id, None)
-
-
-@dataclass(slots=True)
-class _Host:
-    """What one account sees of the pass."""
-
-    batch: Batch
-    account: Account
-    _mailbox: Mailbox | None = None
-    _origin: Origin | None = None
-
-    def hand_over(self, stored: Stored, key: str) -> None:
-        """See Desk."""
-        now = self.now()
-        moment = Moment(datetime.fromtimestamp(now, UTC), time.monotonic())
-        entry = self.batch.clerk.ledger.of(stored.account).get(key)
-        self.batch.send(consign(stored, key, self._where(), entry, moment))
-
-    def _where(self) -> Origin:
-        if self._origin is None:
-            wire = self._mailbox.wire if self._mailbox else None
-            protocol = "POP3S" if wire and wire.encrypted else "POP3"
-            self._origin = replace(
-                self.batch.origin(self.account.id), ip=wire.address if wire else "", protocol=protocol
-            )
-        return self._origin
-
-    def halted(self) -> bool:
-        """See Desk."""
-        return self.batch.halted
-
-    def may_linger(self) -> bool:
-        """See Desk."""
-        return not self.batch.line_is_ours
-
-    def now(self) -> float:
-        """See Desk."""
-        return self.batch.clerk.now()
-
-    def opened(self, mailbox: Mailbox) -> None:
-        """See Host."""
-        self._mailbox, self._origin = mailbox, None
-        self.batch.opened[self.account.id] = mailbox
-
-    def cut_short(self) -> PopfetchError | None:
-        """See Host."""
-        return self.batch.cut_short

@@ -13,7 +13,7 @@ from threading import Lock
 
 from lib import smtp
 from lib.courier import SILENCE, Courier
-from lib.errors import LostError, PeerError, ReceiverError
+from lib.errors import LostError, PeerError, PopfetchError, ReceiverError
 from lib.parcel import Errand, Feed, Parcel, Result
 from lib.transaction import Transaction, content
 from lib.visible import visible
@@ -64,7 +64,7 @@ class Deliver:
     """One connection and what is on its way over it."""
 
     def __init__(self, courier: Courier, health: Health, chunks: Chunks, blame: Blame) -> None:
-        """Use *courier*; *chunks* reads a message's body, *blame* hears of one at which the receiver broke off twice."""
+        """Use *courier*; *chunks* reads a message's body, *blame* hears of one that must go last from now on."""
         self._blame = blame
         self._courier = courier
         self._health = health
@@ -81,6 +81,12 @@ class Deliver:
         try:
             while (errand := self._todo.popleft() if self._todo else feed.take()) is not None:
                 self._serve(errand, feed, done)
+        except PopfetchError:
+            raise
+        except Exception:
+            if self._announced:  # a bug of ours: the message that it happens at must not be carried round for ever
+                self._blame(self._announced.popleft().errand.parcel, "a bug of this program")
+            raise
         finally:
             for errand in (*(one.errand for one in self._announced), *self._todo):
                 feed.give_back(errand)

@@ -26,7 +26,7 @@ from lib.visible import visible
 
 # The window starts here and grows by one a reply, so that it doubles a round trip.
 FIRST_WINDOW = 4
-# Announced octets asked for ahead; more would only make the end of a pass that must stop soon longer.
+# Announced octets asked for ahead: what a session that must end soon has yet to read.
 MAX_AHEAD = 2 << 20
 # Servers close a session that says nothing for a minute (RFC 1939 says ten; few listen).
 NOOP_SECONDS = 20.0
@@ -91,12 +91,8 @@ class Fetch:
         return bool(self._queue or self._flying)
 
     @property
-    def _account(self) -> str:
-        return self.mailbox.account.id
-
-    @property
     def _entries(self) -> dict[str, Entry]:
-        return self.ledger.of(self._account)
+        return self.ledger.of(self.mailbox.account.id)
 
     def drain(self) -> None:
         """Fetch, hand over, wait for verdicts as far as allowed, delete, QUIT. LostError, PeerError, StorageError."""
@@ -114,7 +110,7 @@ class Fetch:
             self.mailbox.close()
 
     def _plan(self) -> None:
-        now, account = self.desk.now(), self._account
+        now, account = self.desk.now(), self.mailbox.account.id
         todo = listing.plan(self.mailbox.messages, self._entries, self.limits.rules, now)
         self.tally.listed = max(self.tally.listed, len(self.mailbox.messages))
         self.tally.left, self.tally.oversize = todo.left, 0
@@ -174,7 +170,7 @@ class Fetch:
         if not command.multiline:
             return  # a NOOP's answer
         if isinstance(piece, Body):
-            assert self._incoming is not None  # noqa: S101 - a body follows its status by the framer's law
+            assert self._incoming is not None  # noqa: S101 - a body follows its status
             self._incoming.write(piece.octets)
             self.tally.octets += len(piece.octets)
             if piece.last:
@@ -182,7 +178,7 @@ class Fetch:
         elif piece.ok:
             message = self._flying[0]
             uid = message.uid if message.named else b""  # a pass that finds the file must not be misled
-            self._incoming = self.spool.receive(self._account, uid, message.size)
+            self._incoming = self.spool.receive(self.mailbox.account.id, uid, message.size)
         else:
             message = self._landed()
             self.complaints.append(f"message {message.number} cannot be retrieved: {visible(piece.text)}")
@@ -205,13 +201,13 @@ class Fetch:
             return
         self._pending[key] = (message.number, stored.number)
         now = self.desk.now()
-        self.ledger.note(Spooled(self._account, key, stored.number, stored.uid, stored.sha, stored.size, now))
+        self.ledger.note(Spooled(self.mailbox.account.id, key, stored.number, stored.uid, stored.sha, stored.size, now))
         self.desk.hand_over(stored, key)
 
     def _name(self, sha: str, message: Wanted) -> str:
         """Name a message by its bytes, and by its turn among those of the same bytes."""
         if message.key in self._entries:
-            self.ledger.note(Gone(self._account, (message.key,)))
+            self.ledger.note(Gone(self.mailbox.account.id, (message.key,)))
         ordinal = self._times[sha]
         self._times[sha] += 1
         return sha_key(sha, ordinal)
@@ -223,7 +219,7 @@ class Fetch:
             old = self._absent.get(stored.sha)
             if not old:
                 return False
-            self.ledger.note(Renamed(self._account, old.pop(), key))
+            self.ledger.note(Renamed(self.mailbox.account.id, old.pop(), key))
             entry = self._entries[key]
         if entry is None or entry.status not in (*SETTLED, Status.SPOOLED):
             return False
@@ -284,7 +280,7 @@ class Fetch:
         if len(gone) < len(asked):
             self.complaints.append(f"{len(asked) - len(gone)} deletions refused")
         if gone:
-            self.ledger.note(Gone(self._account, gone))
+            self.ledger.note(Gone(self.mailbox.account.id, gone))
             self.tally.deleted += len(gone)
 
     def _replies(self) -> Iterator[tuple[bytes, pop3.Status]]:
@@ -297,5 +293,5 @@ class Fetch:
         """Remember the message in whose reply the session died; it is tried last from now on."""
         if self._flying and (self._incoming is not None or isinstance(error, PeerError)):
             key = self._flying[0].key
-            self.ledger.note(Trouble(self._account, key, str(error), self.desk.now()))
+            self.ledger.note(Trouble(self.mailbox.account.id, key, str(error), self.desk.now()))
             self.ledger.flush()

@@ -127,6 +127,12 @@ class Clerk:
             self.ledger.flush()
         return self._conclude(parcel) if result.final else ()
 
+    def leave(self, account: str, key: str) -> None:
+        """Let the fetcher know that a message stays in the spool, whatever the reason."""
+        post = self._posts.get(account)
+        if post is not None:
+            post.put(key, settled=False)
+
     def blame(self, parcel: Parcel, why: str) -> None:
         """Remember that the receiver broke off at *parcel*: later passes send it last, so that it blocks nobody."""
         self.ledger.note(Trouble(parcel.account, parcel.key, why, self.now()))

@@ -6,20 +6,21 @@ at which a session died get a session of their own, when all others are through.
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from lib import log
+from lib import log, password
+from lib.consign import Origin
 from lib.errors import AccountError, Exit, LostError, PeerError, PopfetchError, StorageError
-from lib.fetch import Desk, Fetch, Limits
-from lib.ledger import Ledger
+from lib.fetch import Fetch, Limits
+from lib.halt import Halt
 from lib.listing import Rules
 from lib.mailbox import Mailbox, Terms
 from lib.outcome import AccountOutcome, Tally, Watch
 from lib.parcel import Post
 from lib.settings import Account, Settings
-from lib.spool import Spool
+from lib.settle import Clerk
+from lib.spool import Stored
 from lib.state import AccountState
 
 LOG = logging.getLogger("popfetch.fetch")
@@ -30,48 +31,64 @@ class UnreachableError(AccountError):
     """No connection to the server came about."""
 
 
-class Host(Desk, Protocol):
+class Around(Protocol):
     """What a visit needs of the pass around it."""
 
-    def opened(self, mailbox: Mailbox) -> None:
-        """Know a session that may have to be cut; what runs out of time is cut at once."""
+    halt: Halt
+    clerk: Clerk
+    line_is_ours: bool
+    opened: dict[str, Mailbox]  # sessions that may have to be cut off
 
-    def cut_short(self) -> PopfetchError | None:
-        """Return why the visit ends before its mailbox is drained; None when that is told elsewhere."""
+    def take_in(self, stored: Stored, key: str, origin: Origin) -> None:
+        """Take a spooled message to deliver."""
 
 
 @dataclass(slots=True)
 class Visit:
-    """One account's turn."""
+    """One account's turn; the Desk of its fetcher."""
 
     account: Account
     settings: Settings
-    ledger: Ledger
-    spool: Spool
     post: Post
-    host: Host
-    watch: Watch
     memory: AccountState
-    reveal: Callable[[], str]
+    around: Around
+    watch: Watch
+    origin: Origin
     tally: Tally = field(default_factory=Tally)
     warnings: list[str] = field(default_factory=list)
     _complaints: list[str] = field(default_factory=list)
     _unfinished: bool = False
+
+    def hand_over(self, stored: Stored, key: str) -> None:
+        """See Desk."""
+        self.around.take_in(stored, key, self.origin)
+
+    def halted(self) -> bool:
+        """See Desk."""
+        return self.around.halt.halted
+
+    def may_linger(self) -> bool:
+        """See Desk."""
+        return not self.around.line_is_ours
+
+    def now(self) -> float:
+        """See Desk."""
+        return self.around.clerk.now()
 
     def run(self) -> AccountOutcome:
         """Drain the account; every PopfetchError ends in the outcome, none comes out."""
         began = time.monotonic()
         error: PopfetchError | None = None
         try:
-            if self.ledger.held(self.account.id):
-                raise StorageError(f"{self.account.name}: held until --reset: the journal is damaged and may concern it")
-            self._sessions(self.reveal())
+            if self.around.clerk.ledger.held(self.account.id):
+                raise StorageError(f"{self.account.name}: held until --reset, for the journal is damaged")
+            self._sessions(password.reveal(self.account.password))
             if self._complaints:
                 error = self._told(AccountError("; ".join(self._complaints[:3])))
             elif self._unfinished:
                 error = self._cut_short()
         except PopfetchError as trouble:
-            cut = isinstance(trouble, LostError) and self.host.halted()
+            cut = isinstance(trouble, LostError) and self.halted()
             error = self._cut_short() if cut else self._told(trouble)
         for warning in self.warnings:
             LOG.warning("%s", log.line("account", account=self.account.name, warning=warning))
@@ -82,7 +99,7 @@ class Visit:
         )
 
     def _cut_short(self) -> PopfetchError | None:
-        why = self.host.cut_short()
+        why = self.around.halt.told
         return why and AccountError(f"{self.account.name}: {why}")
 
     def _told(self, error: PopfetchError) -> PopfetchError:
@@ -93,31 +110,31 @@ class Visit:
         place = "" if self.account.place in str(error) else f" ({self.account.place})"
         return kind(f"{self.account.name}: {error}{place}")
 
-    def _sessions(self, password: str) -> None:
-        if self.host.halted():
+    def _sessions(self, word: str) -> None:
+        if self.halted():
             self._unfinished = True
             return
         more = True
         for turn in range(SESSIONS):
             before = self.tally.fetched
             try:
-                more = self._session(password)
+                more = self._session(word)
             except PeerError:
                 self.memory.window_one = True
-                if turn == SESSIONS - 1 or self.host.halted():
+                if turn == SESSIONS - 1 or self.halted():
                     raise
             except UnreachableError:
                 raise
             except LostError:
-                if turn == SESSIONS - 1 or self.tally.fetched == before or self.host.halted():
+                if turn == SESSIONS - 1 or self.tally.fetched == before or self.halted():
                     raise
-            if not more or self.host.halted():
+            if not more or self.halted():
                 return
 
-    def _session(self, password: str) -> bool:
+    def _session(self, word: str) -> bool:
         settings = self.settings
         terms = Terms(settings.pf_timeout, settings.pf_tls_ca, lockstep=self.memory.window_one)
-        mailbox = Mailbox(self.account, password, terms)
+        mailbox = Mailbox(self.account, word, terms)
         try:
             self._enter(mailbox)
         except BaseException:
@@ -125,8 +142,9 @@ class Visit:
             raise
         rules = Rules(self.account.keep, settings.pf_max_size, settings.pf_max_messages)
         limits = Limits(settings.pf_window, settings.pf_smtp_timeout, rules)
+        clerk = self.around.clerk
         fetch = Fetch(
-            mailbox, self.ledger, self.spool, self.post, self.host, self.watch, self.tally, limits, self._complaints
+            mailbox, clerk.ledger, clerk.spool, self.post, self, self.watch, self.tally, limits, self._complaints
         )
         try:
             fetch.drain()
@@ -141,8 +159,10 @@ class Visit:
             mailbox.connect()
         except LostError as error:
             raise UnreachableError(str(error)) from error
-        self.host.opened(mailbox)
+        self.around.opened[self.account.id] = mailbox
         mailbox.open()
+        protocol = "POP3S" if mailbox.wire.encrypted else "POP3"
+        self.origin = replace(self.origin, ip=mailbox.wire.address, protocol=protocol)
         self.warnings.extend(one for one in mailbox.warnings if one not in self.warnings)
         if self.memory.had_uidl and not mailbox.has_uids:
             raise AccountError("the server gives no UIDs although it did: nothing is fetched, lest it come twice")

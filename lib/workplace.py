@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
 
-from lib import log, password
+from lib import log
 from lib.batch import Batch
 from lib.consign import NOTICES, Moment, consign, origins
 from lib.courier import way
 from lib.duds import Duds
 from lib.errors import StorageError
 from lib.facts import SETTLED, Entry, Spooled, Status
+from lib.halt import Halt
 from lib.journal import sha_key, uid_key
 from lib.ledger import Ledger, damage_told
 from lib.outcome import Unwatched, Watch
-from lib.settings import Account, Settings
+from lib.settings import Settings
 from lib.settle import Clerk, Streak, Terms
 from lib.spool import Corrupt, Spool, Stored
 from lib.state import State
@@ -45,7 +46,8 @@ class Workplace:
         settings = self.settings
         terms = Terms((settings.pf_dflt_address or "").encode(), settings.pf_give_up)
         clerk = Clerk(self.ledger, self.spool, self.duds, terms, self.streak, watch, time.time)
-        batch = Batch(settings, clerk, way(settings), origins(settings), _reveal, watch, dict(state.accounts), killed)
+        accounts, halt = dict(state.accounts), Halt(killed)
+        batch = Batch(settings, clerk, way(settings), origins(settings), watch, accounts, halt)
         if self.ledger.damages:
             batch.complaints.append(StorageError(damage_told(self.ledger.damages)))
         return batch
@@ -138,7 +140,3 @@ def _note_lost(ledger: Ledger, found: set[tuple[str, str]]) -> None:
         for key, entry in list(entries.items()):
             if entry.status is Status.SPOOLED and entry.number and (account, key) not in found:
                 ledger.note(Spooled(account, key, 0, entry.uid, entry.sha, entry.size, entry.since))
-
-
-def _reveal(account: Account) -> str:
-    return password.reveal(account.password)
