@@ -85,10 +85,8 @@ class Slot:
 
     def begin(self, data: bytes) -> None:
         """Write *data* over the beginning."""
-        try:
+        with ownfile.saying(self.path):
             os.lseek(self.descriptor, 0, os.SEEK_SET)
-        except OSError as error:
-            raise ownfile.trouble(error, self.path) from error
         ownfile.write(self.descriptor, data, self.path)
 
     def go_on(self, data: bytes) -> None:
@@ -108,7 +106,7 @@ class Slot:
             ownfile.remove(self.path)
         elif self.length > SPARE:
             self.end(0)
-        elif self.length:
+        else:
             self.begin(spoolfile.FREED)
 
     def sync(self) -> None:
@@ -145,7 +143,7 @@ class Slot:
         end = max(self.length - spoolfile.TRAILER_SIZE, 0)
         last = spoolfile.read_trailer(b"".join(self.read(end, self.length - end)))
         head, start = spoolfile.read_header(beginning)
-        if last is None or spoolfile.holds_nothing(beginning, head, last):
+        if last is None or spoolfile.holds_nothing(beginning, last):
             return None
         content = Content()
         for piece in self.read(start, end - start):

@@ -76,8 +76,10 @@ class Spool:
 
     def recover(self) -> tuple[list[Stored], list[Corrupt]]:
         """Return what earlier passes left, by number; files that hold no message go. To be called first."""
-        with ownfile.saying(self._folder):
+        try:
             names = [_NAME.fullmatch(path.name) for path in self._folder.iterdir()]
+        except OSError as error:
+            raise ownfile.trouble(error, self._folder) from error
         whole: list[Stored] = []
         corrupt: list[Corrupt] = []
         for number in sorted(int(name[1] or 1) for name in names if name):

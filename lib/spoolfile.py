@@ -7,7 +7,7 @@
     Check: CRC-OF-THE-LINES-ABOVE
 
     (the message as the server meant it)
-    POPFetch-End: NONCE LENGTH SHA-256
+    POPFetch-End: NONCE LENGTH SHA-256 CRC-OF-THIS-LINE
 
 The law: files are written over old ones, and a power cut may leave any mixture of old, new and nothing. Header and last
 line name the same nonce, which is used once, and the hash covers what is between, so no mixture passes for a message.
@@ -23,8 +23,8 @@ from urllib.parse import quote, quote_from_bytes, unquote, unquote_to_bytes
 MAGIC = b"POPFetch-Spool: 1 "
 FREED = b"POPFetch-Freed"  # over the beginning of MAGIC: this file holds no message
 MAX_HEADER = 1 << 20  # a UID is a piece of a line of a POP reply, which is far shorter
-TRAILER = re.compile(rb"POPFetch-End: ([0-9a-f]{16}) ([0-9]{20}) ([0-9a-f]{64})\n")
-TRAILER_SIZE = 117
+TRAILER = re.compile(rb"(POPFetch-End: ([0-9a-f]{16}) ([0-9]{20}) ([0-9a-f]{64}) )([0-9a-f]{8})\n")
+TRAILER_SIZE = 126
 HEADER = re.compile(
     rb"(POPFetch-Spool: 1 ([0-9a-f]{16})\nAccount: ([!-~]*)\nUID: ([!-~]*)\nSize: ([0-9]{1,20})\n)"
     rb"Check: ([0-9a-f]{8})\n\n"
@@ -72,19 +72,21 @@ def read_header(data: bytes) -> tuple[Header | None, int]:
 
 def trailer(nonce: bytes, size: int, sha: str) -> bytes:
     """Return the last line of a spool file."""
-    return b"POPFetch-End: %b %020d %b\n" % (nonce, size, sha.encode())
+    line = b"POPFetch-End: %b %020d %b " % (nonce, size, sha.encode())
+    return b"%b%08x\n" % (line, zlib.crc32(line))
 
 
 def read_trailer(data: bytes) -> Trailer | None:
     """Return the last line of a file that ends with *data*, None when there is none: the download was torn."""
     found = TRAILER.fullmatch(data[-TRAILER_SIZE:])
-    return Trailer(found[1], int(found[2]), found[3].decode()) if found else None
+    if found is None or int(found[5], 16) != zlib.crc32(found[1]):
+        return None
+    return Trailer(found[2], int(found[3]), found[4].decode())
 
 
-def holds_nothing(beginning: bytes, head: Header | None, last: Trailer | None) -> bool:
+def holds_nothing(beginning: bytes, last: Trailer | None) -> bool:
     """Say whether a file was freed, never finished, or is what a power cut left of two: nothing was lost with it."""
-    unwritten = beginning.startswith((FREED, b"\0"))
-    return last is None or unwritten or (head is not None and head.nonce != last.nonce)
+    return last is None or not beginning.startswith(MAGIC + last.nonce)
 
 
 def fault(head: Header | None, last: Trailer, content: "Content") -> str:
