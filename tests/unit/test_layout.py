@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parents[2]
 FLOORS = {
     "F0": "errors values visible facts ras address",
     "F1": "settings account grammar dialogue message mbox journal outcome status notice sasl ownfile spoolfile",
-    "F1½": "parcel slot halt",
+    "F1½": "parcel slot halt caretaker",
     "F2": "wire spool duds state runlock dial_command dial_ras log cli console password signals "  # the outside world
     "conf routing schedule verdict pop3 smtp listing ledger",  # pure
     "F2½": "mailbox courier transaction consign outbox dial definitions check judge",
