@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lib.journal import SETTLED, Entry, Status, uid_key
+from lib.facts import SETTLED, UID, Entry, Status, uid_key
 from lib.settings import KEEP_FOREVER
 
 DAY = 86400.0
@@ -70,6 +70,11 @@ def due(entry: Entry, keep: int, now: float) -> bool:
     return keep == 0 or now - entry.settled >= keep * DAY
 
 
+def _waits(entry: Entry) -> bool:
+    """Say whether the message waits in the spool."""
+    return entry.status is Status.SPOOLED and entry.number > 0
+
+
 def plan(messages: Sequence[Listed], entries: Mapping[str, Entry], rules: Rules, now: float) -> Todo:
     """Sort every listed message, and what the journal knows of the ones that are no longer listed."""
     todo = Todo()
@@ -96,8 +101,8 @@ def _sort(todo: Todo, message: Wanted, entry: Entry | None, rules: Rules, now: f
             todo.delete[message.key] = message.number
         else:
             todo.left += 1
-    elif entry is not None and entry.status is Status.SPOOLED and entry.number:
-        return  # it waits in the spool: not fetched again, deleted when the receiver has it
+    elif entry is not None and _waits(entry):
+        return  # not fetched again, deleted when the receiver has it
     elif rules.max_size and message.size > rules.max_size:
         todo.left += 1
         todo.oversize.append(message)
@@ -108,11 +113,15 @@ def _sort(todo: Todo, message: Wanted, entry: Entry | None, rules: Rules, now: f
 
 
 def _look_for_absent(todo: Todo, listed: set[str], entries: Mapping[str, Entry]) -> None:
+    """Note what is not listed: what somebody has got stays known, by its bytes, for it may come back.
+
+    Where a message is listed without a name, or none at all, one that is known by its bytes alone may still be there.
+    """
+    named = bool(listed) and not any(key.startswith(MAKESHIFT) for key in listed)
     for key, entry in entries.items():
-        if key in listed:
+        if key in listed or _waits(entry):
             continue
-        if entry.status in SETTLED:
-            if entry.vanished is None and not key.startswith("s"):
-                todo.vanished.append(key)
-        elif entry.status is not Status.SPOOLED or not entry.number:
+        if entry.status not in SETTLED and not entry.recipients:
             todo.forgotten.append(key)
+        elif entry.vanished is None and (named or key.startswith(UID)):
+            todo.vanished.append(key)
