@@ -24,6 +24,7 @@ AFTER_FROM_LINES = re.compile(rb"[!-9;-~]+[ \t]*:|[\r\n]|\Z")
 NAME_OCTETS = bytes(octet for octet in range(33, 127) if octet != ord(":"))  # RFC 5322 section 3.6.8
 LINE_END = re.compile(rb"\r{0,2}\n|\r")
 LONE_CR = re.compile(rb"\r(?!\0*(?:\r\0*)?\n)")
+ODD_BLANK_LINE = re.compile(rb"(?:\A|\n)[\r\0]*\n")
 FOLD_WITH_NUL = re.compile(rb"\n(?=\0+[ \t])")
 
 FOREIGN_TO_WORDS = re.compile(rb"[^!#$&'*+,\-./0-9:=?@A-Z^_`a-z{|}~]")
@@ -106,15 +107,19 @@ def _start(window: bytes) -> int:
 def _flat(window: bytes, start: int) -> bytes:
     """Return the fields in *window* from *start* on, every octet in its place, one field a line that ends in LF.
 
-    What continues a field is joined to it by NUL for LF; NUL and the CRs that are left do not count. Stops soon after
-    the fields, not at once: the blank line may be disguised by NULs.
+    What continues a field is joined to it by NUL for LF; NUL and the CRs that are left do not count. It ends with the
+    fields or in the lines that follow them, but never beyond a blank line.
     """
+    if window.startswith((b"\n", b"\r\n"), start):
+        return b""
     stop = window.find(b"\n\r\n", start)
     stop = stop if stop >= 0 else len(window)
     nearer = window.find(b"\n\n", start, stop)
     flat = window[start : (nearer if nearer >= 0 else stop) + 1]
     if b"\0" in flat or flat.count(b"\r") != flat.count(b"\r\n"):
-        flat = FOLD_WITH_NUL.sub(b"\0", LONE_CR.sub(b"\n", flat))
+        flat = LONE_CR.sub(b"\n", flat)
+        blank = ODD_BLANK_LINE.search(flat)
+        flat = FOLD_WITH_NUL.sub(b"\0", flat[: blank.start() + 1] if blank else flat)
     return flat.replace(b"\n ", b"\0 ").replace(b"\n\t", b"\0\t")
 
 
