@@ -269,6 +269,9 @@ class Fetch:
         self.ledger.sync()
         asked = [(key, pop3.dele(number)) for key, number in self._delete.items()]
         dialogue = self.mailbox.dialogue
+        if not asked:
+            self.mailbox.wire.send(pop3.QUIT.line)  # there is nothing in its answer that is worth a round trip
+            return
         dialogue.window = max(self.limits.window, 1) if self.mailbox.pipelining else 1
         dialogue.ask(*(command for _, command in asked), pop3.QUIT)
         heard = dict(self._replies())
