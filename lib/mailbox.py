@@ -219,8 +219,9 @@ class Mailbox:
                 return status, b"".join(parts)
 
     def close(self) -> None:
-        """Drop the connection without QUIT: what was marked for deletion stays."""
-        self.wire.close()
+        """Drop the connection, if there is one, without QUIT: what was marked for deletion stays."""
+        if hasattr(self, "wire"):
+            self.wire.close()
 
 
 def _is_near(address: str) -> bool:

@@ -93,6 +93,7 @@ class Clerk:
     _posts: dict[str, Post] = field(default_factory=dict)
     _tallies: dict[str, Tally] = field(default_factory=dict)
     _copied: set[tuple[str, str]] = field(default_factory=set)  # whose copy the caretaker was offered in this pass
+    _warned: set[str] = field(default_factory=set)  # accounts whose mail may go to strangers
 
     def expect(self, account: str, post: Post) -> None:
         """Send news of *account* to *post* from now on."""
@@ -104,6 +105,8 @@ class Clerk:
 
     def first(self, parcel: Parcel) -> Iterable[Errand]:
         """Return the first errand of a parcel; none when it is a dud at once. SafetyNetError."""
+        if parcel.unfiltered:
+            self._warn_of_strangers(parcel)
         if parcel.fault:
             self._bury(parcel, parcel.recipients, [parcel.fault])
             return ()
@@ -126,6 +129,14 @@ class Clerk:
             self.ledger.note(Verdicts(parcel.account, parcel.key, parcel.sender, said, self.now()))
             self.ledger.flush()
         return self._conclude(parcel) if result.final else ()
+
+    def _warn_of_strangers(self, parcel: Parcel) -> None:
+        with self._lock:
+            known = parcel.account in self._warned
+            self._warned.add(parcel.account)
+        if not known:
+            why = "routed by To, which may name strangers; better: pf_accept_domain, pf_domain or to="
+            LOG.warning("%s", log.line("account", account=parcel.label, warning=why))
 
     def leave(self, account: str, key: str) -> None:
         """Let the fetcher know that a message stays in the spool, whatever the reason."""
