@@ -86,7 +86,7 @@ class Spool:
             slot = Slot(number, self._path(number))
             found = slot.inspect()
             if found is None:
-                slot.empty()
+                slot.remove()
                 continue
             self._held[number] = held = _Held(slot, found.start)
             message = self.arrived(held, found.head or Header(b"", "", b"", 0), found.content)
@@ -109,7 +109,7 @@ class Spool:
             try:
                 slot.open()
             except StorageError:
-                self._release(held)
+                self._release(held, spare=False)
                 raise
             self._new_names = True
         return Incoming(self, held, Header(nonce, account, uid, announced))
@@ -139,7 +139,7 @@ class Spool:
         """Forget a message: its file is never again taken for one. Raises StorageError."""
         held = self._held[number]
         held.slot.empty()
-        self._release(held)
+        self._release(held, spare=True)
 
     def close(self) -> None:
         """Close everything; files that hold no message go."""
@@ -148,11 +148,11 @@ class Spool:
             useful = [held.slot for held in self._held.values() if held.whole]
             self._spare.clear()
             self._held.clear()
-        for slot in [*useful, *useless]:
+        for slot in useful:
             slot.close()
         for slot in useless:
             with contextlib.suppress(StorageError):  # the next pass tries again
-                slot.empty()
+                slot.remove()
 
     def arrived(self, held: _Held, head: Header, content: Content, beginning: bytes | None = None) -> Stored:
         """Count a message that is whole on disk (for Incoming), and remember its *beginning* if there is room."""
@@ -179,10 +179,9 @@ class Spool:
 
     def abandon(self, held: _Held) -> None:
         """Take back a file that will not be whole (for Incoming); without its last line it holds nothing anyway."""
-        held.slot.close()
         with contextlib.suppress(StorageError):
-            held.slot.empty()
-        self._release(held)
+            held.slot.remove()
+        self._release(held, spare=False)
 
     def _reread(self, number: int) -> bytes:
         """Return the message up to its first blank line, or MAX_HEAD of it."""
@@ -195,12 +194,12 @@ class Spool:
                 return bytes(head[: min(end.end() if end else MAX_HEAD, MAX_HEAD)])
         return bytes(head)
 
-    def _release(self, held: _Held) -> None:
-        """Let others have its number; the slot says by now that it holds nothing."""
+    def _release(self, held: _Held, *, spare: bool) -> None:
+        """Let others have its number, and its file if it is *spare*: that says by now that it holds nothing."""
         slot = held.slot
         with self._changed:
             del self._held[slot.number]
-            if slot.descriptor >= 0:
+            if spare:
                 self._spare[slot.number] = slot
             if slot.number <= self._last:
                 heapq.heappush(self._free, slot.number)
