@@ -1,0 +1,67 @@
+"""Runs under Windows: dials as one pass does, and tells as JSON what became of it. Its words: one JSON object."""
+
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from threading import Event, Timer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from lib import dial, dial_ras
+from lib.errors import PopfetchError
+from lib.settings import Secret, Settings
+
+
+def main() -> None:
+    """Bring the line up, look, hang up; `die` leaves without hanging up, `stop` stops after so many seconds."""
+    wish = json.loads(sys.argv[1])
+    wish.setdefault("settings", {})
+    if "ras_password" in wish["settings"]:
+        wish["settings"]["ras_password"] = Secret(wish["settings"]["ras_password"], "here")
+    dial_ras.DIAL_LIMIT = dial_ras.HANG_UP_LIMIT = wish.get("limit", 10.0)
+    stop = Event()
+    timer = Timer(wish["stop"], stop.set) if "stop" in wish else None
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    told: dict[str, object] = {"error": "", "kind": ""}
+    began = time.monotonic()
+    try:
+        line = dial.line(
+            Settings(**wish["settings"]),
+            marker=Path(os.environ["RASFAKE_DIR"]).parent / "popfetch.line",
+            logger=logging.getLogger("popfetch.dial"),
+            reveal=lambda secret: secret.source,
+        )
+        told |= {"describe": line.describe, "orphan": line.ours, "open": line.is_up()}
+        if timer:
+            timer.start()
+        for _ in range(wish.get("tries", 1)):
+            attempt(line, stop, told)
+        told |= {"ours": line.ours, "somebody_elses": line.somebody_elses, "up": line.is_up()}
+        told["seconds"] = time.monotonic() - began
+        if wish.get("die"):
+            print(json.dumps(told), flush=True)
+            os._exit(9)
+        line.hang_up()
+        line.hang_up()
+        told["left_up"] = line.is_up()
+    except PopfetchError as error:
+        told |= {"error": str(error), "kind": type(error).__name__}
+    if timer:
+        timer.cancel()
+    told["all_seconds"] = time.monotonic() - began
+    print(json.dumps(told))
+
+
+def attempt(line: dial.Line, stop: Event, told: dict[str, object]) -> None:
+    """Bring it up, or say why not."""
+    try:
+        line.bring_up(stop)
+    except PopfetchError as error:
+        told |= {"error": str(error), "kind": type(error).__name__}
+
+
+if __name__ == "__main__":
+    main()
