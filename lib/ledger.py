@@ -98,14 +98,15 @@ class Ledger:
                 self._rewrite(journal.compact(self.entries, now))
 
     def close(self) -> None:
-        """Flush and close. Raises StorageError."""
+        """Flush and close; twice does no harm. Raises StorageError."""
         with self._syncing, self._changing:
+            if self._descriptor < 0:
+                return
             try:
                 self._write()
             finally:
-                descriptor, self._descriptor = self._descriptor, -1
-                if descriptor >= 0:
-                    os.close(descriptor)
+                os.close(self._descriptor)
+                self._descriptor = -1
 
     def reset_damage(self, now: float) -> Path | None:
         """Set a damaged journal aside and go on with what can be believed; return where it lies now, None if whole."""
