@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from lib import message, routing
@@ -50,14 +51,20 @@ def recipients(verdicts: Mapping[bytes, Verdict]) -> dict[bytes, Verdict]:
     return {who: said for who, said in verdicts.items() if not who.startswith(CARETAKER)}
 
 
+@lru_cache(maxsize=128)
+def _received(origin: Origin, when: datetime) -> bytes:
+    """Return our Received line; those of one account and second are the same."""
+    return message.received(
+        account=origin.account, host=origin.host, ip=origin.ip, protocol=origin.protocol, by=origin.by, when=when
+    )
+
+
 def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetched: Moment) -> Parcel:
     """Return the parcel of a spooled message."""
     when, tick = fetched
     head = message.scan(stored.head)
     sender, used = message.sender(head, origin.mail_from)
-    line = message.received(
-        account=origin.account, host=origin.host, ip=origin.ip, protocol=origin.protocol, by=origin.by, when=when
-    )
+    line = _received(origin, when.replace(microsecond=0))
     said = recipients(entry.recipients) if entry is not None else {}
     loop = message.loop(head, origin.account)
     route = Route((), "", "", by_to_unfiltered=False) if said or loop else routing.route(head, origin.rules)

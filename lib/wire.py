@@ -9,14 +9,14 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lib.dialogue import Dialogue, Piece
-from lib.errors import LostError, PeerError, SilenceError, TlsError
+from lib.errors import LostError, SilenceError, TlsError
 
 LOG = logging.getLogger("popfetch.wire")
 P = TypeVar("P", bound=Piece)
@@ -73,14 +73,17 @@ class Wire:
         self._waited = 0.0
         self._dripped = 0
         self._open = True
+        self._timeout = -1.0  # what the socket was told last
 
     @classmethod
     def connect(cls, host: str, port: int, silence: float) -> "Wire":
         """Open a TCP connection; every address of *host* is tried. LostError when none answers."""
         peer = f"{host}:{port}"
-        with _told(peer, "cannot connect: "):
+        try:
             connection = socket.create_connection((host, port), min(silence, CONNECT_SECONDS))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            raise _told(peer, error, "cannot connect: ") from error
         return cls(connection, peer, silence)
 
     @classmethod
@@ -92,11 +95,10 @@ class Wire:
         connection = socket.socket(family, socket.SOCK_STREAM)
         try:
             connection.settimeout(silence)
-            with _told(f"unix:{path}", "cannot connect: "):
-                connection.connect(path)
-        except LostError:
+            connection.connect(path)
+        except OSError as error:
             connection.close()
-            raise
+            raise _told(f"unix:{path}", error, "cannot connect: ") from error
         return cls(connection, f"unix:{path}", silence)
 
     @property
@@ -113,7 +115,7 @@ class Wire:
         import ssl  # noqa: PLC0415 - see _context
 
         try:
-            self._socket.settimeout(self.silence)
+            self._wait_as_agreed()
             context = _context(trust.authorities, by_authority=trust.verify and trust.pin is None)
             self._socket = context.wrap_socket(self._socket, server_hostname=trust.name)
             if trust.pin is not None:
@@ -138,9 +140,11 @@ class Wire:
         """Send all of *octets*, in no more than the allowed silence a call."""
         if not octets:
             return
-        with _told(self._peer):
-            self._socket.settimeout(self.silence)
+        try:
+            self._wait_as_agreed()
             self._socket.sendall(octets)
+        except OSError as error:
+            raise _told(self._peer, error) from error
         self.octets_out += len(octets)
 
     def step(self, dialogue: Dialogue[P]) -> Iterator[tuple[Any, P]]:
@@ -159,9 +163,11 @@ class Wire:
 
     def _receive(self) -> bytes:
         began = time.monotonic()
-        with _told(self._peer):
-            self._socket.settimeout(self.silence)
+        try:
+            self._wait_as_agreed()
             octets = self._socket.recv(CHUNK)
+        except OSError as error:
+            raise _told(self._peer, error) from error
         if not octets:
             raise LostError(f"{self._peer}: the server closed the connection")
         self.octets_in += len(octets)
@@ -173,10 +179,16 @@ class Wire:
             self._waited, self._dripped = 0.0, 0
         return octets
 
+    def _wait_as_agreed(self) -> None:
+        if self._timeout != self.silence:
+            self._timeout = self.silence
+            self._socket.settimeout(self.silence)
+
     @property
     def stale(self) -> bool:
         """Say whether the peer has spoken or left while nothing was owed: an idle time-out, as a rule."""
         try:
+            self._timeout = 0.0
             self._socket.settimeout(0)
             socket.socket.recv(self._socket, 1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -199,14 +211,8 @@ class Wire:
                 self._socket.close()
 
 
-@contextmanager
-def _told(peer: str, doing: str = "") -> Iterator[None]:
-    """Turn what the operating system and OpenSSL raise into our words."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise SilenceError(f"{peer}: {doing}no answer in time") from error
-    except (LostError, PeerError):
-        raise
-    except OSError as error:
-        raise LostError(f"{peer}: {doing}{error.strerror or error}") from error
+def _told(peer: str, error: OSError, doing: str = "") -> LostError:
+    """Return in our words what the operating system or OpenSSL raised."""
+    if isinstance(error, TimeoutError):
+        return SilenceError(f"{peer}: {doing}no answer in time")
+    return LostError(f"{peer}: {doing}{error.strerror or error}")
