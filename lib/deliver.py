@@ -189,9 +189,7 @@ class Deliver:
         courier.wire.silence = LAST_WORDS
         courier.dialogue.ask(smtp.FURTHER_VERDICT)
         with suppress(LostError, PeerError):
-            reply = courier.hear()[1]
-            transaction.hear_verdict(transaction.accepted, reply)
-            self._dotted = True
+            self._dotted = transaction.hear_last_words(courier.hear()[1])
 
     def _hear_verdicts(self, transaction: Transaction) -> None:
         courier = self._courier

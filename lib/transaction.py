@@ -36,7 +36,7 @@ class Transaction:
         self.offered = offered
         self.sender = errand.sender if utf8 or errand.sender.isascii() else b""
         able = [who for who in errand.recipients if utf8 or who.isascii()]
-        self.answers = {who: Answer("refused", NO_UTF8) for who in errand.recipients if who not in set(able)}
+        self.answers = {who: Answer("refused", NO_UTF8) for who in errand.recipients if not (utf8 or who.isascii())}
         self.asked, self._another = able[: smtp.MAX_RECIPIENTS], able[smtp.MAX_RECIPIENTS :]
         self.accepted: list[bytes] = []
         self._mail = Then.GO
@@ -94,34 +94,54 @@ class Transaction:
             self._all(self.accepted, then, reply.words)
 
     def hear_verdict(self, who: list[bytes], reply: Reply) -> None:
-        """Note what came after the final dot for *who*: everybody with SMTP, one by one with LMTP."""
+        """Note what came after the final dot for *who*: everybody with SMTP, one by one with LMTP.
+
+        Once somebody has accepted it, a word about the receiver itself is no error: that must be written down first.
+        """
         self.begun = self.open = False
-        self._all(who, judged(Phase.DOT, reply), reply.words)
+        self._all(who, Then.LATER if self._taken and _of_receiver(reply) else judged(Phase.DOT, reply), reply.words)
+
+    def hear_last_words(self, reply: Reply) -> bool:
+        """Note why the receiver broke off before the final dot; say whether it is a verdict, which a 250 is not."""
+        if judged(Phase.DOT, reply) is Then.GO:
+            return False
+        self.hear_verdict(self.accepted, reply)
+        return True
 
     def in_doubt(self) -> None:
         """Note that the connection broke after the final dot: owed, and not to be sent again in this pass."""
         self._all([who for who in self.accepted if who not in self.answers], Then.LATER, IN_DOUBT)
 
     def _all(self, who: list[bytes], then: Then, words: bytes) -> None:
-        if then is Then.LATER:
+        if who and then is Then.LATER:
             self.faults.append(words)
         self.answers.update((one, Answer(STATUS[then], words)) for one in who)
 
     @property
+    def _taken(self) -> bool:
+        return any(answer.status == "accepted" for answer in self.answers.values())
+
+    @property
     def fault(self) -> bytes:
-        """Return why the message as a whole was not taken now, b"" when somebody's copy was decided on."""
-        taken = any(answer.status == "accepted" for answer in self.answers.values())
-        return b"" if taken or not self.faults else self.faults[-1]
+        """Return why the message as a whole was not taken now, b"" when somebody has it."""
+        return b"" if self._taken or not self.faults else self.faults[-1]
 
     def further(self) -> list[Errand]:
-        """Return what is to be tried at once in another transaction."""
+        """Return what is to be tried at once in another transaction; nothing when the message is not taken now."""
         if self._null_sender:
             return [replace(self.errand, sender=b"")]
-        return [replace(self.errand, recipients=tuple(self._another))] if self._another else []
+        return [replace(self.errand, recipients=tuple(self._another))] if self._another and not self.fault else []
 
     def result(self) -> Result:
         """Return the answers; the message is not decided while there are further errands."""
-        return Result(self.errand, self.answers, final=not self.further())
+        further = self.further()
+        owed = [] if further else self._another
+        answers = self.answers | dict.fromkeys(owed, Answer("owed", self.fault))
+        return Result(self.errand, answers, final=not further)
+
+
+def _of_receiver(reply: Reply) -> bool:
+    return verdict.judge(Phase.DOT, reply.code, reply.words) is Then.RECEIVER
 
 
 def judged(phase: Phase, reply: Reply) -> Then:
