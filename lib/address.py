@@ -94,7 +94,7 @@ class _Reading:
         """Take the end of the list, or of one of its members."""
         if self._angle:
             self._close()
-        elif not self._had_angle:
+        elif self._words and not self._had_angle:
             self._take_words()
         self._words.clear()
         self._had_angle = False
@@ -114,8 +114,10 @@ class _Reading:
         self._angle = True
 
     def _close(self) -> None:
+        if not self._angle:
+            return
         address = b"".join(self._words).strip(GAP)
-        if self._angle and address:
+        if address:
             self.found.append(address)
         self._words.clear()
         self._had_angle, self._angle = True, False
