@@ -51,7 +51,7 @@ def main(words: Sequence[str]) -> Exit:
         return error.exit
     except Exception as error:  # noqa: BLE001 - the last line of defence
         log.bug(error)
-        console.complain([f"a bug of this program: {type(error).__name__}: {error}; the traceback is in popfetch.log"])
+        console.complain([f"a bug of this program: {type(error).__name__}: {error}; its traceback is in popfetch.log, or above"])
         return Exit.BUG
     finally:
         log.stop()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lib import check as settings_check
-from lib import conf, console, definitions, dry_run, journal, ownfile, redeliver, state
+from lib import conf, console, definitions, dry_run, journal, log, ownfile, redeliver, state
 from lib.cli import Verb, Wish
 from lib.conf import Plan
 from lib.definitions import Installation
@@ -17,6 +17,7 @@ from lib.facts import OWED
 from lib.facts import Status as Known
 from lib.ledger import Ledger, damage_told
 from lib.runlock import only_pass
+from lib.settings import Settings
 from lib.status import AccountStatus, Status, Waiting
 
 
@@ -26,6 +27,8 @@ def obey(wish: Wish, program_folder: Path) -> Exit:
         console.say(wish.text)
         return Exit.OK
     plan = conf.load(wish.conf, program_folder)
+    if wish.verb in LOGGED:
+        log.start(plan.settings.log_path, plan.settings.log_level, console=False)
     return VERBS[wish.verb](plan, wish)
 
 
@@ -50,11 +53,21 @@ def status(plan: Plan, wish: Wish) -> Exit:
         accounts=tuple(_account(labels.get(name, name), one) for name, one in sorted(known.accounts.items())),
         waiting=tuple(_waiting(said.ledger, labels)),
         duds=len(Duds(settings.work_path / "duds.dat").list()),
+        now=datetime.now().astimezone(),
+        next=_next(known, settings),
     )
     console.status(shown, json=wish.json)
     if said.damages:
         raise StorageError(damage_told(said.damages))
     return Exit.OK
+
+
+def _next(known: state.State, settings: Settings) -> datetime | None:
+    """Return when a scheduled pass is due, None when that is now, or never while the safety net is tripped."""
+    last = known.last_end if settings.pf_isinterval else known.last_start
+    if last is None or known.tripped:
+        return None
+    return _time(last + settings.ras_timer * 60)
 
 
 def _time(seconds: float | None) -> datetime | None:
@@ -108,6 +121,7 @@ def print_schedule(plan: Plan, wish: Wish) -> Exit:
     return Exit.OK
 
 
+LOGGED = (Verb.RESET, Verb.DUDS_RESEND)  # what they do changes what the next pass does
 VERBS: dict[Verb, Callable[[Plan, Wish], Exit]] = {
     Verb.CHECK: check,
     Verb.STATUS: status,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from lib.visible import visible
 
+UNITS = ("years", "months", "days", "hours", "minutes", "seconds")
 MANY = 20  # waiting messages that are told one by one
 
 
@@ -39,6 +40,8 @@ class Status(NamedTuple):
     accounts: tuple[AccountStatus, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     duds: int = 0  # messages in duds.dat
+    now: datetime | None = None  # for how long ago things were
+    next: datetime | None = None  # when a scheduled pass is due
 
     def as_json(self) -> dict[str, object]:
         """Return what --status --json prints: plain values only."""
@@ -51,13 +54,16 @@ class Status(NamedTuple):
             "accounts": [_account_as_json(account) for account in self.accounts],
             "waiting": [_waiting_as_json(message) for message in self.waiting],
             "duds": self.duds,
+            "next": _stamp(self.next),
         }
 
     def lines(self) -> Iterator[str]:
         """Yield what --status prints, printable."""
         if self.tripped:
             yield f"stopped by the safety net: {visible(self.tripped)}; no pass starts until --reset"
-        yield f"last pass: {_pass(self.started, self.ended)}"
+        yield f"last pass: {_pass(self.started, self.ended)}{_ago(self.ended or self.started, self.now)}"
+        if self.next is not None:
+            yield f"next pass: due {_stamp(self.next)} under --scheduled"
         yield f"duds in a row: {self.duds_in_a_row} of {self.max_duds}"
         yield f"duds.dat: {_messages(self.duds)}{'; --duds list shows why' if self.duds else ''}"
         yield from _spool(self.waiting)
@@ -93,6 +99,18 @@ def _account(account: AccountStatus) -> str:
     passes = "1 pass" if account.failures == 1 else f"{account.failures} passes in a row"
     since = f" since {_stamp(account.failing_since)}" if account.failing_since else ""
     return f"account {label}: failing{since}, {passes}: {visible(account.last_error)}; last success {last}"
+
+
+def _ago(when: datetime | None, now: datetime | None) -> str:
+    """Say how long ago *when* was, in its two largest units: `, 2 days 3 hours ago`."""
+    from dateutil.relativedelta import relativedelta  # noqa: PLC0415 - a pass says none of this
+
+    if when is None or now is None or when > now:
+        return ""
+    since = relativedelta(now, when)
+    counts = [(getattr(since, unit), unit) for unit in UNITS]
+    told = [f"{count} {unit if count != 1 else unit[:-1]}" for count, unit in counts if count][:2]
+    return f", {' '.join(told) or '0 seconds'} ago"
 
 
 def _messages(count: int) -> str:
