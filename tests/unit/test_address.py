@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lib.address import MAX_ADDRESS, MAX_ADDRESSES, mailbox_key, parse, safe
 
-OCTETS = 16 << 10
+OCTETS = 48 << 10
 
 
 @pytest.mark.parametrize(
@@ -261,8 +261,8 @@ def seconds(value: bytes) -> float:
 )
 def test_four_times_as_much_of_anything_takes_about_four_times_as_long(piece: bytes) -> None:
     value = piece * (OCTETS // len(piece))
-    once = min(seconds(value) for _ in range(3))
-    assert min(seconds(value * 4) for _ in range(3)) < 10 * max(once, 0.005)
+    once = min(seconds(value), seconds(value))
+    assert any(seconds(value * 4) < 10 * max(once, 0.005) for _ in range(3))
 
 
 def test_more_addresses_than_anybody_has_are_not_told_apart() -> None:
