@@ -88,6 +88,7 @@ class Post:
     def __init__(self) -> None:
         self._changed = Condition()
         self._news: deque[tuple[str, bool]] = deque()
+        self._nudged = False
 
     def put(self, key: str, *, settled: bool) -> None:
         """Tell that the message *key* is settled, or (*settled* false) that it stays in the spool for now."""
@@ -96,15 +97,17 @@ class Post:
             self._changed.notify()
 
     def nudge(self) -> None:
-        """Wake the fetcher: something else changed that it should look at."""
+        """Wake the fetcher, now or when it is about to wait: something else changed that it should look at."""
         with self._changed:
+            self._nudged = True
             self._changed.notify()
 
     def wait(self, seconds: float) -> None:
         """Wait until there is news or a nudge, at most *seconds*."""
         with self._changed:
-            if not self._news:
+            if not self._news and not self._nudged:
                 self._changed.wait(seconds)
+            self._nudged = False
 
     def take(self) -> Iterator[tuple[str, bool]]:
         """Yield the news so far, oldest first."""
