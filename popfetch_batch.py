@@ -51,7 +51,8 @@ def main(words: Sequence[str]) -> Exit:
         return error.exit
     except Exception as error:  # noqa: BLE001 - the last line of defence
         log.bug(error)
-        console.complain([f"a bug of this program: {type(error).__name__}: {error}; its traceback is in popfetch.log, or above"])
+        where = "its traceback is in popfetch.log, or above"
+        console.complain([f"a bug of this program: {type(error).__name__}: {error}; {where}"])
         return Exit.BUG
     finally:
         log.stop()

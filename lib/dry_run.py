@@ -17,6 +17,9 @@ from lib.settings import Account, Settings
 from lib.visible import visible
 
 
+UNTOUCHED = "would stay as it is (delivered and kept, waiting in the spool, or over pf_max_messages)"
+
+
 def explain(plan: Plan, _wish: Wish) -> Exit:
     """Explain every account; the exit code says whether each could be listed."""
     data = ownfile.read(plan.settings.work_path / "popfetch.journal") or b""
@@ -51,24 +54,21 @@ def _lines(mailbox: Mailbox, settings: Settings, entries: dict[str, Entry]) -> I
     rules = Rules(account.keep, settings.pf_max_size, settings.pf_max_messages)
     todo = listing.plan(mailbox.messages, entries, rules, time.time())
     routes = routing.rules(settings, account)
+    fates, fetched = _fates(todo), {one.number for one in (*todo.fetch, *todo.last)}
     for one in mailbox.messages:
         name = visible(one.uid, 40) or "no UID"
-        yield f"  message {one.number} ({name}, {one.size} octets): {_fate(one, todo)}"
-        if any(wanted.number == one.number for wanted in (*todo.fetch, *todo.last)):
+        yield f"  message {one.number} ({name}, {one.size} octets): {fates.get(one.number, UNTOUCHED)}"
+        if one.number in fetched:
             yield f"    {_route(mailbox, one, routes)}"
 
 
-def _fate(one: Listed, todo: Todo) -> str:
-    """Say in words what a pass would do with a listed message."""
-    if one.number in todo.delete.values():
-        return "is delivered already; would be deleted"
-    if any(wanted.number == one.number for wanted in todo.oversize):
-        return "is over pf_max_size; would stay on the server"
-    if any(wanted.number == one.number for wanted in todo.fetch):
-        return "would be fetched"
-    if any(wanted.number == one.number for wanted in todo.last):
-        return "broke a session before; would be fetched last"
-    return "would stay as it is (delivered and kept, waiting in the spool, or over pf_max_messages)"
+def _fates(todo: Todo) -> dict[int, str]:
+    """Say in words what a pass would do with each listed message that it would touch."""
+    fates = dict.fromkeys(todo.delete.values(), "is delivered already; would be deleted")
+    fates.update((one.number, "is over pf_max_size; would stay on the server") for one in todo.oversize)
+    fates.update((one.number, "broke a session before; would be fetched last") for one in todo.last)
+    fates.update((one.number, "would be fetched") for one in todo.fetch)
+    return fates
 
 
 def _route(mailbox: Mailbox, one: Listed, rules: routing.Rules) -> str:
