@@ -174,7 +174,7 @@ class Batch:
         try:
             Deliver(courier, self._health, self._body, self.clerk.blame).run(self._outbox, self.clerk.consider)
         except ReceiverError as error:
-            if self._health.failed(courier, error):
+            if self._health.down():
                 self._fail(error)
             else:
                 LOG.info("%s", log.line("courier", note="one connection fewer", words=str(error)))

@@ -35,29 +35,38 @@ class Health:
         self._lock = Lock()
         self._faults = 0
         self._working: set[Courier] = set()
-        self.down: ReceiverError | None = None
+        self._down = False
+        self._told = False
 
-    def fine(self, courier: Courier) -> None:
+    def opened(self, courier: Courier) -> None:
+        """Note that *courier* was greeted: until it is refused, the receiver is not down."""
+        with self._lock:
+            self._working.add(courier)
+
+    def ended(self, courier: Courier) -> None:
+        """Note that *courier* carries nothing any more, whatever the reason."""
+        with self._lock:
+            self._working.discard(courier)
+
+    def fine(self) -> None:
         """Note that a message was taken."""
         with self._lock:
             self._faults = 0
-            self._working.add(courier)
 
     def fault(self, words: bytes) -> None:
         """Note that a message was not taken now; ReceiverError when it is the third in a row."""
         with self._lock:
             self._faults += 1
             if self._faults >= FAULTS_IN_A_ROW:
-                self._working.clear()
+                self._down = True
                 raise ReceiverError(f"the receiver would not take {self._faults} messages in a row: {visible(words)}")
 
-    def failed(self, courier: Courier, error: ReceiverError) -> bool:
-        """Note that *courier* was refused; say whether the receiver is down, for no other connection works."""
+    def down(self) -> bool:
+        """Say, once, that the receiver is down; asked when a courier was refused: it is when no other one works."""
         with self._lock:
-            self._working.discard(courier)
-            if not self._working and self.down is None:
-                self.down = error
-            return self.down is not None
+            down = (self._down or not self._working) and not self._told
+            self._told = self._told or down
+            return down
 
 
 class Deliver:
@@ -91,6 +100,7 @@ class Deliver:
             for errand in (*(one.errand for one in self._announced), *self._todo):
                 feed.give_back(errand)
             self._courier.close()
+            self._health.ended(self._courier)
 
     def _serve(self, errand: Errand, feed: Feed, done: Done) -> None:
         courier = self._courier
@@ -99,6 +109,7 @@ class Deliver:
             courier.close()
         if courier.wire is None:
             courier.open()
+        self._health.opened(courier)
         self._announced.clear()
         self._announce(errand)
         try:
@@ -210,4 +221,4 @@ class Deliver:
         if fault:
             self._health.fault(fault)
         elif any(answer.status == "accepted" for answer in transaction.answers.values()):
-            self._health.fine(self._courier)
+            self._health.fine()

@@ -26,3 +26,8 @@ def warnings(work: Path) -> list[str]:
     """Return what popfetch.log warns of."""
     lines = (work / "popfetch.log").read_text(encoding="utf-8").splitlines()
     return [line.split(" ", 2)[2] for line in lines if line.split(" ", 2)[1] == "warning"]
+
+
+def spooled(work: Path) -> list[str]:
+    """Return the files in which messages wait."""
+    return sorted(path.name for path in work.glob("msg*.dat"))

@@ -1,0 +1,129 @@
+"""What the scenarios share: one end is a small real server, the other plays the script of the test."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.embedded import PopServer, SmtpServer
+from tests.passes import Argument, Conf, Result, RunPass, account
+from tests.peer import peer
+from tests.played import Given
+
+
+class Passed(NamedTuple):
+    """A pass that has ended, and what its scripted peer heard: message data by name, and everything."""
+
+    code: int
+    out: str
+    err: str
+    data: dict[str, bytes]
+    heard: bytes
+    rounds: int
+
+
+class Mailbox:
+    """bob's mailbox, in a small POP3 server that keeps its messages from pass to pass."""
+
+    def __init__(self, server: PopServer) -> None:
+        self.server = server
+        self.port = server.port
+
+    def put(self, *mails: bytes) -> None:
+        """Let mail come in; a UID is never used again."""
+        box = self.server.mailboxes["bob"]
+        for one in mails:
+            self._last = getattr(self, "_last", 0) + 1
+            box.messages[self._last] = one
+
+    @property
+    def left(self) -> list[bytes]:
+        """What is still there."""
+        return self.server.left("bob")
+
+    def retrieved(self) -> int:
+        """How many messages were ever downloaded."""
+        return self.server.heard.count("RETR")
+
+
+class Receiver:
+    """Runs a pass over bob's mailbox into a scripted receiver."""
+
+    def __init__(self, conf: Conf, run_pass: RunPass, mailbox: Mailbox) -> None:
+        self.conf = conf
+        self.run_pass = run_pass
+        self.mailbox = mailbox
+
+    def __call__(
+        self,
+        script: str,
+        *words: Argument,
+        option: str = "",
+        tls: ssl.SSLContext | None = None,
+        unix: Path | None = None,
+        given: Given | None = None,
+        **settings: object,
+    ) -> Passed:
+        with peer(script, tls=tls, unix=unix, given=given) as p:
+            where = f"unix:{unix}" if unix else f"127.0.0.1:{p.port}"
+            path = self.conf(account(self.mailbox.port, option), **{"pf_smtp_server": where, **settings})
+            result: Result = self.run_pass(path, *words)
+        return Passed(*result, p.data, p.heard, p.rounds)
+
+    def away(self, port: int, *words: Argument, option: str = "", **settings: object) -> Result:
+        """Run a pass while nobody listens on *port*, where the receiver should be."""
+        path = self.conf(account(self.mailbox.port, option), pf_smtp_server=f"127.0.0.1:{port}", **settings)
+        return self.run_pass(path, *words)
+
+
+class Server:
+    """Runs a pass over a scripted POP server into a receiver that takes everything."""
+
+    def __init__(self, conf: Conf, run_pass: RunPass, smtp: SmtpServer) -> None:
+        self.conf = conf
+        self.run_pass = run_pass
+        self.smtp = smtp
+
+    def __call__(
+        self,
+        script: str,
+        *words: Argument,
+        option: str = "to=b@example.org",
+        host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
+        given: Given | None = None,
+        **settings: object,
+    ) -> Passed:
+        with peer(script, tls=tls, given=given) as p:
+            defaults = {"pf_smtp_server": f"127.0.0.1:{self.smtp.port}", "pf_timeout": 5}
+            path = self.conf(account(p.port, option, host=host), **{**defaults, **settings})
+            result: Result = self.run_pass(path, *words)
+        return Passed(*result, p.data, p.heard, p.rounds)
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """Return bob's mailbox."""
+    with PopServer({"bob": ("geheim-bob", [])}) as server:
+        yield Mailbox(server)
+
+
+@pytest.fixture
+def smtp() -> Iterator[SmtpServer]:
+    """Return a receiver that takes everything."""
+    with SmtpServer() as server:
+        yield server
+
+
+@pytest.fixture
+def receiver(conf: Conf, run_pass: RunPass, mailbox: Mailbox) -> Receiver:
+    """Return what runs a pass over bob's mailbox against the script of a receiver."""
+    return Receiver(conf, run_pass, mailbox)
+
+
+@pytest.fixture
+def server(conf: Conf, run_pass: RunPass, smtp: SmtpServer) -> Server:
+    """Return what runs a pass against the script of a POP server."""
+    return Server(conf, run_pass, smtp)

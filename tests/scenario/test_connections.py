@@ -1,0 +1,140 @@
+"""Several connections to the receiver: what one of them hears is its own, unless none works."""
+
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from lib import batch
+from tests.passes import Conf, RunPass, account
+from tests.peer import peer
+from tests.played import Given
+from tests.scenario.mails import mail, spooled
+
+POP = """
+    S: +OK
+    C: CAPA
+    S: -ERR
+    C: USER bob
+    S: +OK
+    C: PASS geheim-bob
+    S: +OK
+    C: UIDL
+    S: +OK
+    S: 1 u1
+    S: 2 u2
+    S: .
+    C: LIST
+    S: +OK
+    S: 1 100
+    S: 2 100
+    S: .
+    C: RETR 1
+    -- call first_is_asked
+    S: +OK
+    S. one
+    C: RETR 2
+    -- call first_is_busy
+    S: +OK
+    S. two
+"""
+
+GREETED = """
+    S: 220 mx.example ESMTP
+    C* EHLO *
+    S: 250 mx.example
+"""
+
+ENVELOPE = """
+    C: MAIL FROM:<>
+    S: 250 ok
+    C: RCPT TO:<b@example.org>
+    S: 250 ok
+"""
+
+
+class Signals:
+    """What the two peers tell each other."""
+
+    def __init__(self) -> None:
+        self.busy, self.refused = Event(), Event()
+
+    def given(self) -> Given:
+        return {
+            "one": mail("Subject: one"),
+            "two": mail("Subject: two"),
+            "first_is_asked": lambda: None,
+            "first_is_busy": lambda: self.busy.wait(10),
+            "busy": self.busy.set,
+            "refused": self.refused.set,
+            "second_is_refused": lambda: self.refused.wait(10),
+        }
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a second message be enough for a second connection."""
+    monkeypatch.setattr(batch, "BACKLOG", 0)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "S: 421 too many connections from you\nC: QUIT",
+        "S: 554 go away\nC: QUIT",
+        GREETED + "C* MAIL *\nS: 421 too many messages at once\nC: QUIT",
+    ],
+)
+def test_a_further_connection_that_is_refused_stops_nobody(
+    conf: Conf, run_pass: RunPass, work: Path, refusal: str
+) -> None:
+    given = Signals().given()
+    smtp = f"""
+        {GREETED}
+        {ENVELOPE}
+        C: DATA
+        S: 354 go on
+        C. [one]
+        -- call busy
+        -- call second_is_refused
+        S: 250 taken
+        {ENVELOPE}
+        C: DATA
+        S: 354 go on
+        C. [two]
+        S: 250 taken
+        C: QUIT
+        == also
+        {refusal}
+        -- call refused
+    """
+    pop = f"{POP}\nC: DELE 1\nS: +OK\nC: DELE 2\nS: +OK\nC: QUIT\nS: +OK"
+    with peer(pop, given=given) as p, peer(smtp, given=given) as mx:
+        path = conf(account(p.port, "to=b@example.org"), pf_smtp_server=f"127.0.0.1:{mx.port}")
+        assert run_pass(path) == (0, "", "")
+    assert b"Subject: one" in mx.data["[one]"]
+    assert b"Subject: two" in mx.data["[two]"]
+    assert spooled(work) == []
+
+
+def test_when_no_connection_works_any_more_it_is_the_receiver(conf: Conf, run_pass: RunPass, work: Path) -> None:
+    given = Signals().given()
+    smtp = f"""
+        {GREETED}
+        {ENVELOPE}
+        C: DATA
+        -- call busy
+        -- call second_is_refused
+        S: 421 I am going down
+        C: QUIT
+        == also
+        S: 421 too many connections from you
+        C: QUIT
+        -- call refused
+    """
+    with peer(f"{POP}\nC: QUIT\nS: +OK", given=given) as p, peer(smtp, given=given) as mx:
+        path = conf(account(p.port, "to=b@example.org"), pf_smtp_server=f"127.0.0.1:{mx.port}")
+        code, _, err = run_pass(path)
+    assert code == 75
+    assert err.count("takes no mail now") == 1
+    assert spooled(work) == ["msg.2.dat", "msg.dat"]
