@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain, islice, pairwise, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -23,7 +23,7 @@ from lib.mbox import Dud, Quoter, Unquoter
 PIECE = 64 << 10  # octets that are read at a time
 LONGEST_LINE = 64 << 10  # octets of a line that are looked at
 MAX_HEADER_LINES = 1000  # in which a Subject is looked for
-_BETWEEN = re.compile(rb"\n(?:F(?:rom?|r)?)?\0*\n*")  # a blank line, and what a power cut may leave of a separator
+_BETWEEN = re.compile(rb"(?:\n(?:F(?:rom?|r)?)?\0*\n*)?")  # a blank line, and what a power cut may leave of a separator
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,18 +201,17 @@ def _places(file: BinaryIO) -> Iterator[_Place]:
     end = file.seek(0, os.SEEK_END)
     for start, after in pairwise([*starts, end]):
         file.seek(start)
-        separator = file.readline(LONGEST_LINE)
         told = mbox.read(_lines(file))
-        message = min(start + len(separator) + told.length, after)
+        message = min(start + told.length, after)
         yield _Place(start, told, message, _end(file, message, told.size or 0, after), after)
 
 
 def _end(file: BinaryIO, message: int, size: int, after: int) -> int:
     """Return where a message of *size* octets ends, before the blank line; other programs may have made it longer."""
-    if 0 < after - message - size <= LONGEST_LINE:
-        file.seek(message + size)
-        if _BETWEEN.fullmatch(file.read(after - message - size)):
-            return message + size
+    left = after - message - size
+    file.seek(message + size)
+    if 0 <= left <= LONGEST_LINE and _BETWEEN.fullmatch(file.read(left)):
+        return message + size
     file.seek(after - 2)
     return max(after - (file.read(2) == b"\n\n"), message)
 

@@ -28,6 +28,7 @@ FIRST_LINE = 1000  # octets that tell whether a message begins with a header fie
 LONGEST = 1000  # octets of a UID or a reason that are told
 NEVER = datetime.fromtimestamp(0, UTC)
 
+_SEPARATOR = SEPARATOR + b"MAILER-DAEMON "
 _ADDED = b" +"
 
 _SIZE = OURS + b"Size: "
@@ -62,7 +63,7 @@ def opening(dud: Dud, beginning: bytes) -> tuple[bytes, int]:
         *(("For", recipient) for recipient in dud.recipients),
         *(("Why", reason[:LONGEST]) for reason in dud.reasons),
     ]
-    lines = [b"%bMAILER-DAEMON %b\n" % (SEPARATOR, asctime(when.timetuple()).encode())]
+    lines = [b"%b%b\n" % (_SEPARATOR, asctime(when.timetuple()).encode())]
     lines += [b"%b%b: %b\n" % (OURS, name.encode(), escape(value)) for name, value in told]
     front = b"".join(lines) + _SIZE
     headless = bool(beginning) and not _FIELD.match(beginning)
@@ -85,7 +86,7 @@ def unescape(text: bytes) -> bytes:
 
 
 class Told(NamedTuple):
-    """What was read in front of a message: *size* octets of it must follow the *length* octets of ours.
+    """What was read in front of a message: *size* octets of it must follow the *length* octets of separator and ours.
 
     Size is None when the message was never finished, 0 when somebody else put it into the file.
     """
@@ -96,20 +97,23 @@ class Told(NamedTuple):
 
 
 def read(lines: Iterable[bytes]) -> Told:
-    """Return what the *lines* after the separator tell; any lines give something."""
+    """Return what the *lines* from the separator on tell; any lines give something."""
+    rows = iter(lines)
+    separator = next(rows, b"")
+    ours = separator.startswith(_SEPARATOR) or _SEPARATOR.startswith(separator.rstrip(b"\0\n"))
     told: dict[bytes, list[bytes]] = {}
-    length = 0
-    for line in lines:
-        if not line.startswith(OURS):
+    length = len(separator)
+    for row in rows:
+        if not row.startswith(OURS):
             break
-        length += len(line)
-        name, _, value = line[len(OURS) :].rstrip(b"\n").partition(b":")
+        length += len(row)
+        name, _, value = row[len(OURS) :].rstrip(b"\n").partition(b":")
         value = value.removeprefix(b" ")
         if name == b"Size":
             octets = value.removesuffix(_ADDED)
             return Told(_dud(told), int(octets) if octets.isdigit() else None, length + value.endswith(_ADDED))
         told.setdefault(name, []).append(unescape(value))
-    return Told(_dud(told), None if told else 0, length)
+    return Told(_dud(told), None if ours else 0, length)
 
 
 def _dud(told: dict[bytes, list[bytes]]) -> Dud:
@@ -134,9 +138,10 @@ def subject(lines: Iterable[bytes]) -> bytes:
     """Return the unfolded Subject in the header that *lines* begin with, b"" when there is none."""
     found: list[bytes] = []
     for line in lines:
-        if found and line[:1] in (b" ", b"\t"):
-            found.append(line.strip())
-        elif found or not line.strip():
+        text = line.strip()
+        if text and line[:1] in {b" ", b"\t"}:
+            found += [text] if found else []
+        elif found or not text or not _FIELD.match(line):
             break
         elif line[:8].lower() == b"subject:":
             found.append(line[8:].strip())

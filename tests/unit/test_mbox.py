@@ -103,7 +103,7 @@ def finished(dud: Dud, message: bytes) -> bytes:
     canonical,
 )
 def test_what_is_told_of_a_dud_can_be_read_back(dud: Dud, message: bytes) -> None:
-    rows = finished(dud, message).split(b"\n")[1:]
+    rows = finished(dud, message).split(b"\n")
     told = mbox.read(row + b"\n" for row in rows)
     assert told.dud == dud
     quoted = through(Quoter(), [message])
@@ -120,9 +120,8 @@ def test_the_message_begins_where_ours_ends() -> None:
         b"From x\r\n",
     ):
         data = finished(DUD, message)
-        separator = data.index(b"\n") + 1
-        told = mbox.read(line + b"\n" for line in data[separator:].split(b"\n"))
-        assert through(Unquoter(), [data[separator + told.length :]]) == message
+        told = mbox.read(line + b"\n" for line in data.split(b"\n"))
+        assert through(Unquoter(), [data[told.length :]]) == message
 
 
 def test_other_programs_read_it_as_a_message() -> None:
@@ -152,28 +151,32 @@ def test_hostile_words_make_no_line_of_ours() -> None:
 
 def test_an_unfinished_dud_is_known_as_such() -> None:
     opening, _ = mbox.opening(DUD, b"A: b\r\n")
-    rows = [line + b"\n" for line in opening.split(b"\n")][1:]
+    rows = [line + b"\n" for line in opening.split(b"\n")]
     assert mbox.read(rows).size is None
     assert mbox.read(rows[:3]).size is None
+    for cut in range(len(opening)):
+        assert mbox.read(line + b"\n" for line in opening[:cut].split(b"\n")).size is None
+        assert mbox.read(line + b"\n" for line in (opening[:cut] + b"\0\0").split(b"\n")).size is None
 
 
 @given(st.lists(st.binary(max_size=60)))
 def test_lines_of_anybody_are_read_without_complaint(rows: list[bytes]) -> None:
-    told = mbox.read([*(mbox.OURS + row + b"\n" for row in rows), b"Subject: x\n"])
+    told = mbox.read([b"From x\n", *(mbox.OURS + row + b"\n" for row in rows), b"Subject: x\n"])
     assert told.length >= 0
 
 
 def test_a_message_that_somebody_else_put_there_is_all_message() -> None:
-    told = mbox.read([b"Subject: x\n", b"\n", b"body\n"])
-    assert (told.size, told.length, told.dud.account) == (0, 0, "")
+    told = mbox.read([b"From x\n", b"Subject: x\n", b"\n", b"body\n"])
+    assert (told.size, told.length, told.dud.account) == (0, 7, "")
 
 
 def test_a_when_that_somebody_mangled_is_the_epoch() -> None:
-    assert mbox.read([b"X-POPFetch-Dud-When: yesterday\n"]).dud.when == mbox.NEVER
-    assert mbox.read([b"X-POPFetch-Dud-When: 2026-11-22T12:39:00\n"]).dud.when == NOON
+    assert mbox.read([b"From x\n", b"X-POPFetch-Dud-When: yesterday\n"]).dud.when == mbox.NEVER
+    assert mbox.read([b"From x\n", b"X-POPFetch-Dud-When: 2026-11-22T12:39:00\n"]).dud.when == NOON
 
 
 def test_the_subject_is_unfolded_and_looked_for_in_the_header_only() -> None:
-    assert mbox.subject([b"A: b\n", b"sUBJECT: one\n", b"\ttwo\n", b"To: x\n"]) == b"one two"
+    assert mbox.subject([b"A: b\n", b" c\n", b"sUBJECT: one\n", b"\ttwo\n", b"To: x\n"]) == b"one two"
     assert mbox.subject([b"A: b\n", b"\n", b"Subject: body\n"]) == b""
+    assert mbox.subject([b"no header\n", b"Subject: body\n"]) == b""
     assert mbox.subject([]) == b""

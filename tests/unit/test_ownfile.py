@@ -206,3 +206,40 @@ def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
             ownfile.write(descriptor, b"x", tmp_path / "f")
     finally:
         os.close(descriptor)
+
+
+@posix
+@pytest.mark.parametrize(("code", "silent"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_folder_that_cannot_be_synced_by_its_nature_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, *, silent: bool
+) -> None:
+    before = open_descriptors()
+
+    def fails(_descriptor: int) -> None:
+        raise OSError(code, "no")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    if silent:
+        ownfile.sync_folder(tmp_path)
+    else:
+        with pytest.raises(StorageError, match="disk"):
+            ownfile.sync_folder(tmp_path)
+    assert open_descriptors() == before
+
+
+def test_a_name_to_set_something_aside_is_never_taken(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    assert ownfile.aside(path) == tmp_path / "f.damaged-1"
+    (tmp_path / "f.damaged-1").mkdir()
+    (tmp_path / "f.damaged-2").write_bytes(b"")
+    assert ownfile.aside(path) == tmp_path / "f.damaged-3"
+
+
+@posix
+def test_a_folder_that_may_not_be_searched_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_path: Path) -> None:
+        raise PermissionError(errno.EACCES, "no")
+
+    monkeypatch.setattr(Path, "lstat", fails)
+    with pytest.raises(StorageError, match="must belong to the user"):
+        ownfile.read(tmp_path / "f")
