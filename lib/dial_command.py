@@ -145,19 +145,19 @@ def run(words: tuple[str, ...], limit: float, stop: Event | None, folder: Path) 
     try:
         # A file, not a pipe: a daemon that is left behind can neither hold us nor die of SIGPIPE when we end.
         with tempfile.TemporaryFile(dir=folder) as output:
-            process = _start(words, output)
+            process, group = _start(words, output)
             try:
                 why = _watch(process, output, limit, stop)
             finally:
-                _end(process)
+                _end(process, group)
             return Ended(None if why else process.returncode, why, _said(output))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return Ended(None, f"cannot be run: {reason or error}", ())
 
 
-def _start(words: tuple[str, ...], output: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - the words are the administrator's own, from dmail.conf
+def _start(words: tuple[str, ...], output: IO[bytes]) -> tuple[subprocess.Popen[bytes], "_Group"]:
+    process = subprocess.Popen(  # noqa: S603 - the words are the administrator's own, from dmail.conf
         words,
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -165,6 +165,7 @@ def _start(words: tuple[str, ...], output: IO[bytes]) -> subprocess.Popen[bytes]
         start_new_session=sys.platform != "win32",
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
+    return process, _Group(process.pid)
 
 
 def _watch(process: subprocess.Popen[bytes], output: IO[bytes], limit: float, stop: Event | None) -> str:
@@ -182,43 +183,64 @@ def _watch(process: subprocess.Popen[bytes], output: IO[bytes], limit: float, st
     return ""
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the command, if it still runs, and all of its group: politely, then for good."""
-    if process.poll() is not None:
-        return
-    _ask_group(process)
-    _kill_group(process)
-    # Only another user's program (sudo) can still be there, and it does not hold us.
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE)
+def _end(process: subprocess.Popen[bytes], group: "_Group") -> None:
+    """End the command, if it still runs, and all that it has started."""
+    if process.poll() is None:
+        group.end()
+        # Only another user's program (sudo) can still be there, and it does not hold us.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+    group.let_go()
 
 
 if sys.platform == "win32":
+    import ctypes
 
-    def _ask_group(process: subprocess.Popen[bytes]) -> None:
-        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-            process.send_signal(signal.CTRL_BREAK_EVENT)  # to the group, where there is a console
-            process.wait(GRACE)
+    class _Group:
+        """A command and all that it starts: a job of Windows. Its process group is for Ctrl-C only."""
 
-    def _kill_group(process: subprocess.Popen[bytes]) -> None:
-        with contextlib.suppress(OSError):
-            process.kill()
+        def __init__(self, pid: int) -> None:
+            handle = ctypes.c_void_p
+            self._kernel = ctypes.WinDLL("kernel32")
+            self._kernel.CreateJobObjectW.restype = self._kernel.OpenProcess.restype = handle
+            self._job = handle(self._kernel.CreateJobObjectW(None, None))
+            process = handle(self._kernel.OpenProcess(0x0101, 0, pid))  # PROCESS_SET_QUOTA, PROCESS_TERMINATE
+            self._kernel.AssignProcessToJobObject(self._job, process)
+            self._kernel.CloseHandle(process)
+
+        def end(self) -> None:
+            """End them at once: what asks politely here, a console event, does not reach a task without a console."""
+            self._kernel.TerminateJobObject(self._job, 1)
+
+        def let_go(self) -> None:
+            """Leave those that live on to themselves."""
+            self._kernel.CloseHandle(self._job)
 
 else:
 
-    def _ask_group(process: subprocess.Popen[bytes]) -> None:
-        """Ask, and wait; the leader is not reaped, so that its number still means this group, and nobody else's."""
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGTERM)
-        deadline = time.monotonic() + GRACE
-        while time.monotonic() < deadline:
-            if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
-                return
-            time.sleep(TICK)
+    class _Group:
+        """A command and all that it starts: a process group of POSIX, whose number is the leader's."""
 
-    def _kill_group(process: subprocess.Popen[bytes]) -> None:
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
+        def __init__(self, pid: int) -> None:
+            self._pid = pid
+
+        def end(self) -> None:
+            """Ask, wait, and end them for good.
+
+            The leader is not reaped meanwhile, so that the number still means this group and nobody else's.
+            """
+            with contextlib.suppress(OSError):
+                os.killpg(self._pid, signal.SIGTERM)
+            deadline = time.monotonic() + GRACE
+            while time.monotonic() < deadline:
+                if os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
+                    break
+                time.sleep(TICK)
+            with contextlib.suppress(OSError):
+                os.killpg(self._pid, signal.SIGKILL)
+
+        def let_go(self) -> None:
+            """Leave those that live on to themselves."""
 
 
 def _said(output: IO[bytes]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Real commands behind pf_dial_up, pf_dial_check and pf_dial_down: what they get, what they may do, how they end."""
 
-import contextlib
 import gc
 import logging
 import os
@@ -90,10 +89,10 @@ def test_a_program_that_is_not_there_is_told_of(tmp_path: Path) -> None:
 
 def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
     began = time.monotonic()
-    ended = run(python("import time; print('dialling', flush=True); time.sleep(60)"), 0.5, None, tmp_path)
+    ended = run(python("import time; print('dialling', flush=True); time.sleep(60)"), 1.0, None, tmp_path)
     assert time.monotonic() - began < 10
     assert ended.code is None
-    assert ended.told.startswith("did not end within 0 s") or ended.told.startswith("did not end within 1 s")
+    assert ended.told == "did not end within 1 s: dialling"
 
 
 def test_a_stop_ends_a_command_within_a_fifth_of_a_second(tmp_path: Path) -> None:
@@ -115,41 +114,31 @@ def test_a_stop_ends_a_command_within_a_fifth_of_a_second(tmp_path: Path) -> Non
     assert took < (0.2 if sys.platform != "win32" else 1.0)
 
 
-@posix
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_the_whole_group_of_a_late_command_is_ended(tmp_path: Path, stubborn: bool) -> None:
-    pids = tmp_path / "pids"
+    beats = tmp_path / "beats"
     ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" if stubborn else ""
-    child = f"{ignore}import os, time; os.write(1, b'%d\\n' % os.getpid()); time.sleep(60)"
+    child = f"{ignore}import time\nwhile True: print('alive', flush=True); time.sleep(0.05)"
     code = (
-        f"{ignore}import os, subprocess, sys, time;"
+        f"{ignore}import subprocess, sys, time;"
         "file = open(sys.argv[1], 'w'); subprocess.Popen([sys.executable, '-S', '-c', sys.argv[2]], stdout=file);"
         "time.sleep(60)"
     )
-    ended = run(python(code, str(pids), child), 1.0, None, tmp_path)
+    ended = run(python(code, str(beats), child), 2.0, None, tmp_path)
     assert ended.code is None
-    pid = int(pids.read_text())
-    deadline = time.monotonic() + 5
-    while running(pid) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not running(pid)
+    heard = beats.read_text()
+    assert heard
+    time.sleep(0.3)
+    assert beats.read_text() == heard
 
 
-def running(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    return False
-
-
-@posix
 def test_a_daemon_that_a_command_leaves_behind_is_the_line_and_lives_on(tmp_path: Path) -> None:
     alive = tmp_path / "alive"
-    daemon = "import sys, time; time.sleep(0.5); print('still here', flush=True); open(sys.argv[1], 'w').close()"
+    daemon = "import sys, time; time.sleep(1.0); print('still here', flush=True); open(sys.argv[1], 'w').close()"
     code = "import subprocess, sys; subprocess.Popen([sys.executable, '-S', '-c', *sys.argv[1:]])"
-    began = time.monotonic()
     ended = run(python(code, daemon, str(alive)), 20, None, tmp_path)
     assert ended.code == 0
-    assert time.monotonic() - began < 0.5
+    assert not alive.exists()
     assert appears(alive)
 
 
