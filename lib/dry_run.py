@@ -16,7 +16,6 @@ from lib.mailbox import Mailbox, Terms
 from lib.settings import Account, Settings
 from lib.visible import visible
 
-
 UNTOUCHED = "would stay as it is (delivered and kept, waiting in the spool, or over pf_max_messages)"
 
 
