@@ -85,6 +85,12 @@ def test_no_more_than_the_window_is_owed(window: int, first: bytes) -> None:
     assert one.to_send() == first
 
 
+def test_one_at_a_time_where_nothing_else_is_said() -> None:
+    one: Dialogue[Line] = Dialogue(Lines())
+    one.ask(say("a"), say("b"))
+    assert one.to_send() == b"a\n"
+
+
 def test_a_reply_makes_room_for_the_next_command() -> None:
     one = dialogue(2, say("a"), say("b"), say("c"), say("d"))
     one.to_send()
