@@ -64,10 +64,10 @@ class Peer:
                 octets = self._socket.recv(CHUNK)
             except (BlockingIOError, ssl.SSLWantReadError):
                 return
-            if not octets:
+            if not octets and not self.incoming:
                 raise ConnectionError("closed by the peer")
             self.incoming += octets
-            if not isinstance(self._socket, ssl.SSLSocket):
+            if not octets or not isinstance(self._socket, ssl.SSLSocket):
                 return
 
     def flush(self, reading: bool = True) -> None:

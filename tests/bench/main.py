@@ -101,8 +101,9 @@ def one_run(site: Site, row: Row, stock: Stock, name: str, bounds: Bounds) -> Co
         command = near.argv(site.timed, folder / "cost", *client.prepare(job))
         environment = {key: os.environ[key] for key in SYSTEM if key in os.environ} | {"HOME": str(folder)}
         cost = measure.run(command, folder, environment, client.fine, bounds)
+        last = measure.last_line(folder / "output")
     wrong = stock.judge(receiver.arrived())
-    return cost if cost.failed or not wrong else cost._replace(failed=wrong)
+    return cost if cost.failed or not wrong else cost._replace(failed=f"{wrong}; it said: {last}")
 
 
 def one_row(site: Site, row: Row, names: Sequence[str], arguments: argparse.Namespace) -> report.Table:

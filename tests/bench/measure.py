@@ -53,7 +53,7 @@ def run(
     code = os.waitstatus_to_exitcode(status)
     if (dialogue := folder / "dialogue").exists():
         wall = int(dialogue.read_text())
-    failed = "" if code in fine else f"exit {code}: {_last_line(folder / 'output')}"
+    failed = "" if code in fine else f"exit {code}: {last_line(folder / 'output')}"
     return Cost(wall / 1e9, (user + system) / 1e6, largest * 1024, max(watch.peak, largest * 1024), failed)
 
 
@@ -116,6 +116,7 @@ def _end(pid: int) -> None:
         time.sleep(0.05)
 
 
-def _last_line(path: Path) -> str:
+def last_line(path: Path) -> str:
+    """Give the last thing that a program said."""
     lines = path.read_text(errors="replace").strip().splitlines()
     return lines[-1][:200] if lines else "no words"

@@ -193,10 +193,10 @@ def dovecot(place: Place, root: Path, mail: Path) -> Iterator[Dovecot]:
 
 
 def _certificate(root: Path, host: str) -> None:
-    """Make a certificate for that address which is its own authority."""
+    """Make a certificate for that address, under all the names by which programs look for one; its own authority."""
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=bench",
-         "-addext", f"subjectAltName=IP:{host}", "-keyout", root / "key.pem", "-out", root / "cert.pem"],
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN={host}",
+         "-addext", f"subjectAltName=IP:{host},DNS:{host}", "-keyout", root / "key.pem", "-out", root / "cert.pem"],
         check=True, capture_output=True,
     )  # fmt: skip
 
