@@ -89,6 +89,7 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
         began=tick,
         fault=loop or ("" if everybody else NOBODY),
         unfiltered=route.by_to_unfiltered,
+        suspect=entry is not None and entry.troubles > 0,
     )
 
 

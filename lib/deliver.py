@@ -3,7 +3,8 @@
 With PIPELINING an envelope is one group, and the content of one message goes out with the envelope of the next: one
 round trip a message. A message whose final dot went out and whose verdict never came stays in the spool for a later
 pass, never for this one (RFC 1047). What fails before the dot is tried once more on a new connection; failing again is
-the receiver's, and so are three messages in a row that it would not take now.
+the receiver's, but in a later pass the message's own: it waits, and the next goes on. Three messages in a row that it
+would not take now are the receiver's.
 """
 
 from collections import deque
@@ -122,20 +123,29 @@ class Deliver:
 
     def _lost(self, error: LostError | PeerError, done: Done) -> None:
         """Decide what becomes of the messages that were on their way when the connection broke."""
-        transaction = self._announced.popleft()
+        transaction = self._announced[0]
+        errand = transaction.errand
+        decided = self._dotted or errand.tries > 0
         if self._dotted:
             transaction.in_doubt()
-        elif transaction.errand.tries:
-            self._announced.appendleft(transaction)
-            self._blame(transaction.errand.parcel, str(error))
-            raise ReceiverError(f"the receiver breaks off: {error}") from error
+        elif decided:
+            self._break_off(transaction, error)
         else:
-            transaction.errand.tries += 1
-            self._todo.append(transaction.errand)
+            errand.tries += 1
+            self._todo.append(errand)
+        self._announced.popleft()
         self._todo.extend(other.errand for other in self._announced)
         self._announced.clear()
-        if self._dotted:
+        if decided:
             self._conclude(transaction, done)
+
+    def _break_off(self, transaction: Transaction, error: LostError | PeerError) -> None:
+        """Blame the receiver, the first time; in later passes it is the message, lest it block all others for ever."""
+        parcel = transaction.errand.parcel
+        self._blame(parcel, str(error))
+        if not parcel.suspect:
+            raise ReceiverError(f"the receiver breaks off: {error}") from error
+        transaction.broken_off(str(error).encode())
 
     def _announce(self, errand: Errand) -> None:
         transaction = Transaction(errand, self._courier.features)

@@ -32,6 +32,7 @@ class Parcel:
     began: float  # when its download ended, on the monotonic clock
     fault: str = ""  # why it may go to nobody: a loop, no recipient
     unfiltered: bool = False  # routed by To, which may name strangers
+    suspect: bool = False  # in an earlier pass the receiver broke off at it
 
 
 @dataclass(slots=True)

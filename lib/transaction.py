@@ -112,6 +112,11 @@ class Transaction:
         """Note that the connection broke after the final dot: owed, and not to be sent again in this pass."""
         self._all([who for who in self.accepted if who not in self.answers], Then.LATER, IN_DOUBT)
 
+    def broken_off(self, why: bytes) -> None:
+        """Note that the connection broke before the final dot: owed, and not to be tried again in this pass."""
+        self._null_sender = False
+        self._all([who for who in self.asked if who not in self.answers], Then.LATER, why)
+
     def _all(self, who: list[bytes], then: Then, words: bytes) -> None:
         if who and then is Then.LATER:
             self.faults.append(words)
