@@ -80,7 +80,7 @@ def test_pythons_mailbox_reads_it(duds: Duds, tmp_path: Path) -> None:
         found = list(box)
         assert len(found) == 6
         assert found[0]["Subject"] == "one\n folded"
-        assert found[0].get_from() == "MAILER-DAEMON Sun Nov 22 12:39:00 2026"
+        assert found[0].get_from().rstrip() == "MAILER-DAEMON Sun Nov 22 12:39:00 2026"
         assert found[0]["X-POPFetch-Dud-Account"] == "bob@x"
         assert found[0].get_all("X-POPFetch-Dud-For") == ["c@x", "d \\x1b@x"]
         assert found[3].get_payload() == "no header\nSubject: none\n"

@@ -473,6 +473,7 @@ def test_a_folder_that_could_not_be_synced_is_synced_the_next_time(
     assert len(told) == 2
 
 
+@posix
 def test_a_message_freed_while_it_is_synced_is_no_matter(store: Spool, tmp_path: Path) -> None:
     number = put(store).number
     (tmp_path / "msg.dat").unlink()
