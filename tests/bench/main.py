@@ -175,7 +175,7 @@ def bench(arguments: argparse.Namespace, picked: Sequence[Row]) -> None:
     tables: list[report.Table] = []
     memory = MEMORY if MEMORY.is_dir() else None
     with contextlib.ExitStack() as stack:
-        stack.enter_context(place.sigterm_is_ctrl_c())
+        stack.enter_context(place.stoppable())
         disk, fast = (
             Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pfb-", dir=where))) for where in (None, memory)
         )

@@ -137,10 +137,11 @@ def link(near: Place, far: Place, line: Line, binary: Path, log: Path) -> Iterat
 
 
 @contextlib.contextmanager
-def sigterm_is_ctrl_c() -> Iterator[None]:
-    """Clean up after SIGTERM as after Ctrl-C."""
-    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def stoppable() -> Iterator[None]:
+    """Let Ctrl-C (in a background job, too) and SIGTERM end the bench, so that everything is cleaned up."""
+    old = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, old)
+        for number, handler in old.items():
+            signal.signal(number, handler)
