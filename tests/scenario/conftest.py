@@ -53,6 +53,7 @@ class Receiver:
 
     def __init__(self, conf: Conf, run_pass: RunPass, mailbox: Mailbox) -> None:
         self.conf = conf
+        self.work = conf.work
         self.run_pass = run_pass
         self.mailbox = mailbox
 
@@ -83,6 +84,7 @@ class Server:
 
     def __init__(self, conf: Conf, run_pass: RunPass, smtp: SmtpServer) -> None:
         self.conf = conf
+        self.work = conf.work
         self.run_pass = run_pass
         self.smtp = smtp
 
