@@ -67,10 +67,11 @@ def test_a_pass_raises_the_line_fetches_over_it_and_drops_it(line: DialUp, conf:
             pf_tls="off",
             **line.settings,
         )
-        assert Passes(line, path).run() == NOTHING
+        for _ in range(2):  # what is not delivered when the line is dropped is deleted by the next pass
+            assert Passes(line, path).run() == NOTHING
+            assert not line.is_up
         assert len(smtp.taken) == 1
         assert pop.left("bob") == []
-    assert not line.is_up
-    assert [event.what for event in line.story] == ["up", "down"]
+    assert [event.what for event in line.story] == ["up", "down"] * 2
     assert not (work / "popfetch.line").exists()
     assert "line=up ours=yes" in log(work)[1]
