@@ -132,9 +132,7 @@ class Duds:
         rest = quoter.finish()
         ownfile.write(descriptor, rest + b"\n", path)
         ownfile.sync(descriptor, path)
-        with ownfile.saying(path):
-            os.lseek(descriptor, length + len(gap) + size_at, os.SEEK_SET)
-        ownfile.write(descriptor, mbox.size(octets + len(rest)), path)
+        ownfile.write(descriptor, mbox.size(octets + len(rest)), path, at=length + len(gap) + size_at)
         ownfile.sync(descriptor, path)
 
     @contextlib.contextmanager

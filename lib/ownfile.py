@@ -84,9 +84,11 @@ def read(path: Path) -> bytes | None:
         return file.read()
 
 
-def write(descriptor: int, data: bytes, path: Path) -> None:
-    """Write all of *data*, however little the system takes at a time."""
+def write(descriptor: int, data: bytes, path: Path, *, at: int = -1) -> None:
+    """Write all of *data*, however little the system takes at a time; at offset *at*, or where the last write ended."""
     try:
+        if at >= 0:
+            os.lseek(descriptor, at, os.SEEK_SET)
         written = os.write(descriptor, data)
         if written < len(data):
             rest = memoryview(data)

@@ -85,9 +85,7 @@ class Slot:
 
     def begin(self, data: bytes) -> None:
         """Write *data* over the beginning."""
-        with ownfile.saying(self.path):
-            os.lseek(self.descriptor, 0, os.SEEK_SET)
-        ownfile.write(self.descriptor, data, self.path)
+        ownfile.write(self.descriptor, data, self.path, at=0)
 
     def go_on(self, data: bytes) -> None:
         """Write *data* where the last writing ended."""
@@ -96,8 +94,10 @@ class Slot:
     def end(self, length: int) -> None:
         """Let the file end at *length*, which is what was written."""
         if self.length > length:
-            with ownfile.saying(self.path):
+            try:
                 os.ftruncate(self.descriptor, length)
+            except OSError as error:
+                raise ownfile.trouble(error, self.path) from error
         self.length = length
 
     def empty(self) -> None:

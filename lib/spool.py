@@ -166,7 +166,8 @@ class Spool:
                 held.remembered = len(beginning)
                 self._remembered += held.remembered
             held.size, held.whole = size, True
-        self.count(held, max(size, LEAST) - held.counted)
+            self.waiting += max(size, LEAST) - held.counted
+            held.counted = max(size, LEAST)
         body = beginning if beginning is not None and len(beginning) == size else None
         told = (held.slot.number, head.account, head.uid, head.announced, size, content.sha)
         return Stored(*told, content.eightbit, content.clean, body, beginning, self._reread)
