@@ -36,7 +36,7 @@ class Entry:
     status: Status = Status.TROUBLED
     sha: str = ""
     size: int = 0
-    number: int = 0  # of the spool file
+    number: int = 0  # of the spool file, also when that is free again
     since: float = 0.0  # first spooled: pf_give_up counts from here
     settled: float = 0.0  # delivered, a dud, or left: pf_keep counts from here
     sender: bytes = b""
@@ -210,10 +210,10 @@ def _verdicts(entries: dict[str, Entry], record: Verdicts) -> None:
 
 
 def _settle(entries: dict[str, Entry], record: Delivered | Dud) -> None:
-    """Nothing of the envelope is needed any more."""
+    """Nothing of the envelope is needed any more; a pass that was killed may have left the spool file."""
     entry = _entry(entries, record.key)
     entry.status = Status.DUD if type(record) is Dud else Status.DELIVERED
-    entry.sha, entry.settled, entry.number, entry.sender, entry.recipients = record.sha, record.at, 0, b"", {}
+    entry.sha, entry.settled, entry.sender, entry.recipients = record.sha, record.at, b"", {}
 
 
 def _left(entries: dict[str, Entry], record: Left) -> None:

@@ -122,10 +122,13 @@ def _named(whole: list[Stored], ledger: Ledger, spool: Spool) -> Iterator[tuple[
 
 
 def _by_content(stored: Stored, entries: dict[str, Entry], turns: Counter[tuple[str, str]]) -> str:
-    """Name a message without UID: as the journal does that knows its file, else by its turn among its equals."""
-    for key, entry in entries.items():
-        if entry.number == stored.number and entry.sha == stored.sha and entry.status is Status.SPOOLED:
-            return key
+    """Name a message without UID: as the journal does that knows its file, else by its turn among its equals.
+
+    One that is settled had its file last: the pass was killed before that was free.
+    """
+    known = [key for key, entry in entries.items() if entry.number == stored.number and entry.sha == stored.sha]
+    if known:
+        return min(known, key=lambda key: entries[key].status in SETTLED)
     while True:
         turn = turns[stored.account, stored.sha]
         turns[stored.account, stored.sha] += 1

@@ -284,7 +284,7 @@ def test_what_is_settled_stays_settled(kind: Callable[[str, str, str, float], Re
         spooled(1), said_by(OWED), kind(BOB, key(1), SHA, 3.0), said_by(OWED), spooled(1), Left(BOB, key(1), 1, 4.0)
     )
     assert entry.status in journal.SETTLED
-    assert (entry.settled, entry.recipients, entry.number) == (3.0, {}, 0)
+    assert (entry.settled, entry.recipients, entry.number) == (3.0, {}, 1)
 
 
 def test_a_verdict_whose_message_was_in_a_damaged_line_is_kept_for_it() -> None:
