@@ -65,6 +65,7 @@ class Courier:
         self.dialogue: Dialogue[Reply] = Dialogue(smtp.Framer())
         self.wire: Wire | None = None
         self._heard: deque[tuple[Command, Reply]] = deque()
+        self._broken: PeerError | None = None
 
     @property
     def pipelining(self) -> bool:
@@ -89,6 +90,7 @@ class Courier:
         else:
             self.wire = Wire.connect(place.host, place.port, SILENCE)
         self._heard.clear()
+        self._broken = None
         if self.way.tls is Tls.IMPLICIT:
             self.wire.start_tls(self._trust())
         self.dialogue = Dialogue(smtp.Framer())
@@ -156,11 +158,19 @@ class Courier:
         return self.hear()[1]
 
     def hear(self) -> tuple[Command, Reply]:
-        """Return the next reply and what it answers, in order; LostError, SilenceError, PeerError."""
+        """Return the next reply and what it answers, in order; LostError, SilenceError, PeerError.
+
+        What was said before the receiver broke the protocol counts: it may be the 250 for a message.
+        """
         if self.wire is None:
             raise LostError(f"{self.way}: not connected")
         while not self._heard:
-            self._heard.extend(self.wire.step(self.dialogue))
+            if self._broken is not None:
+                raise self._broken
+            try:
+                self._heard.extend(self.wire.step(self.dialogue))
+            except PeerError as error:
+                self._broken = error
         return self._heard.popleft()
 
     @property

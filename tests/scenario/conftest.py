@@ -69,14 +69,14 @@ class Receiver:
     ) -> Passed:
         with peer(script, tls=tls, unix=unix, given=given) as p:
             where = f"unix:{unix}" if unix else f"127.0.0.1:{p.port}"
-            path = self.conf(account(self.mailbox.port, option), **{"pf_smtp_server": where, **settings})
-            result: Result = self.run_pass(path, *words)
+            result: Result = self.run_pass(self.write(option, **{"pf_smtp_server": where, **settings}), *words)
+        if unix:
+            unix.unlink()
         return Passed(*result, p.data, p.heard, p.rounds)
 
-    def away(self, port: int, *words: Argument, option: str = "", **settings: object) -> Result:
-        """Run a pass while nobody listens on *port*, where the receiver should be."""
-        path = self.conf(account(self.mailbox.port, option), pf_smtp_server=f"127.0.0.1:{port}", **settings)
-        return self.run_pass(path, *words)
+    def write(self, option: str = "", **settings: object) -> Path:
+        """Write dmail.conf."""
+        return self.conf(account(self.mailbox.port, option), **settings)
 
 
 class Server:

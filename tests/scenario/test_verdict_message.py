@@ -199,3 +199,11 @@ def test_a_refused_sender_is_followed_by_none_at_once(receiver: Receiver, mailbo
 def test_a_null_sender_that_is_refused_is_not_tried_again(receiver: Receiver, mailbox: Mailbox) -> None:
     mailbox.put(mail("To: b@example.org"))
     assert receiver(f"{GREETED}C: MAIL FROM:<>\nS: 550 no\nC: QUIT").code == 65
+
+
+@each_way
+def test_a_250_counts_whatever_nonsense_follows_it(receiver: Receiver, mailbox: Mailbox, greeted: str) -> None:
+    mailbox.put(letter("one"))
+    code, _, err, data, *_ = receiver(f"{greeted}{ENVELOPE}{TAKEN}S: what was I saying\n-- cut")
+    assert (code, err, mailbox.left) == (0, "", [])
+    assert taken(b"one", data)

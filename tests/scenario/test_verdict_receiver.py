@@ -45,7 +45,7 @@ def waits_in_the_spool(receiver: Receiver, mailbox: Mailbox, work: Path) -> None
 def test_no_connection(receiver: Receiver, mailbox: Mailbox, work: Path) -> None:
     mailbox.put(ONE)
     with nobody() as port:
-        result = receiver.away(port)
+        result = receiver.run_pass(receiver.write(pf_smtp_server=f"127.0.0.1:{port}"))
     assert result.code == 75
     assert "pf_smtp_server" in result.err
     assert f"127.0.0.1:{port}" in result.err
