@@ -137,13 +137,17 @@ class Slot:
             with ownfile.saying(self.path):
                 os.lseek(descriptor, start, os.SEEK_SET)
                 while size > 0:
-                    piece = os.read(descriptor, min(size, PIECE))
-                    if not piece:
-                        raise StorageError(f"{self.path}: somebody cut it short")
+                    piece = self._piece(descriptor, size)
                     size -= len(piece)
                     yield piece
         finally:
             os.close(descriptor)
+
+    def _piece(self, descriptor: int, most: int) -> bytes:
+        piece = os.read(descriptor, min(most, PIECE))
+        if not piece:
+            raise StorageError(f"{self.path}: somebody cut it short")
+        return piece
 
     def inspect(self) -> Found | None:
         """Read all of what an earlier pass left; None when it holds no message."""
