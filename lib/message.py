@@ -236,8 +236,10 @@ class Canon:
             data = data.replace(b"\0", b"")
         if self._held:
             data, self._held = self._held + data, b""
-        if data.count(b"\r") == data.count(b"\n") == data.count(b"\r\n"):
-            return self._sent(data)
+        pairs = data.count(b"\r\n")
+        if data.count(b"\r") == pairs:
+            bare = data.count(b"\n") != pairs
+            return self._sent(data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") if bare else data)
         tail = data[-2:]
         if held := len(tail) - len(tail.rstrip(b"\r")):
             data, self._held = data[:-held], data[-held:]
