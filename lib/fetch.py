@@ -7,11 +7,11 @@ nothing more is said: no QUIT, so nothing is deleted that may have been misunder
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from lib import listing, pop3
+from lib.deletions import Deletions
 from lib.dialogue import Command
 from lib.errors import LostError, PeerError
 from lib.journal import SETTLED, Entry, Gone, Left, Renamed, Seen, Spooled, Status, Trouble, Vanished, sha_key
@@ -74,16 +74,19 @@ class Fetch:
     complaints: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     more: bool = False  # messages at which a session died wait for a session of their own
-    _todo: Todo = field(default_factory=Todo)
+    _deletions: Deletions = field(init=False)
     _queue: deque[Wanted] = field(default_factory=deque)
     _flying: deque[Wanted] = field(default_factory=deque)
     _ahead: int = 0
     _incoming: Incoming | None = None
     _pending: dict[str, tuple[int, int]] = field(default_factory=dict)  # key → message number, spool file
     _spooled: list[int] = field(default_factory=list)
-    _delete: dict[str, int] = field(default_factory=dict)
     _times: Counter[str] = field(default_factory=Counter)
     _absent: dict[str, list[str]] = field(default_factory=dict)  # hash → keys that are no longer listed
+
+    def __post_init__(self) -> None:
+        """Begin with nothing to delete."""
+        self._deletions = Deletions(self.mailbox, self.ledger)
 
     @property
     def unfinished(self) -> bool:
@@ -127,7 +130,9 @@ class Fetch:
         if todo.forgotten:
             self.ledger.note(Gone(account, tuple(todo.forgotten)))
         first, self.more = (todo.fetch, bool(todo.last)) if todo.fetch or todo.delete else (todo.last, False)
-        self._todo, self._queue, self._delete = todo, deque(first), dict(todo.delete)
+        self._queue = deque(first)
+        for key, number in todo.delete.items():
+            self._deletions.add(key, number)
         self.mailbox.dialogue.window = min(FIRST_WINDOW, self.limits.window) if self.mailbox.pipelining else 1
         self.watch.account_started(self.mailbox.account.name, len(first), sum(message.size for message in first))
 
@@ -141,17 +146,21 @@ class Fetch:
             self._absent.setdefault(self._entries[key].sha, []).append(key)
 
     def _retrieve(self) -> None:
-        wire, dialogue = self.mailbox.wire, self.mailbox.dialogue
+        dialogue = self.mailbox.dialogue
         while True:
             self._ask_more()
+            self._deletions.ask_some()
             if not dialogue.idle:
-                for command, piece in wire.step(dialogue):
-                    self._take(command, piece)
+                self._step()
             elif self._queue and not self.desk.halted():
                 self._idle()  # the spool is full: the receiver is slower than the line
             else:
                 return
             self._read_post()
+
+    def _step(self) -> None:
+        for command, piece in self.mailbox.wire.step(self.mailbox.dialogue):
+            self._take(command, piece)
 
     def _ask_more(self) -> None:
         dialogue, queue = self.mailbox.dialogue, self._queue
@@ -167,9 +176,9 @@ class Fetch:
             self._ahead += message.size
 
     def _take(self, command: Command, piece: pop3.Status | Body) -> None:
-        if not command.multiline:
-            return  # a NOOP's answer
-        if isinstance(piece, Body):
+        if not command.multiline and isinstance(piece, pop3.Status):
+            self._deletions.hear(command, piece)
+        elif isinstance(piece, Body):
             assert self._incoming is not None  # noqa: S101 - a body follows its status
             self._incoming.write(piece.octets)
             self.tally.octets += len(piece.octets)
@@ -224,7 +233,7 @@ class Fetch:
         if entry is None or entry.status not in (*SETTLED, Status.SPOOLED):
             return False
         if listing.due(entry, self.limits.rules.keep, self.desk.now()):
-            self._delete[key] = message.number
+            self._deletions.add(key, message.number)
         else:
             self.tally.left += 1
         return True
@@ -240,7 +249,7 @@ class Fetch:
             elif self.limits.rules.keep:
                 self.tally.left += 1
             else:
-                self._delete[key] = number
+                self._deletions.add(key, number)
 
     def _idle(self) -> None:
         """Wait for news; say NOOP so that the server does not hang up meanwhile."""
@@ -251,7 +260,10 @@ class Fetch:
             self._read_post()
             if len(self._pending) != before or self.desk.halted() or (self._queue and not self.spool.full):
                 return
-        self.mailbox.whole(pop3.NOOP)
+        self._deletions.ask_some()
+        self.mailbox.dialogue.ask(pop3.NOOP)
+        while not self.mailbox.dialogue.idle:
+            self._step()
 
     def _await_verdicts(self) -> None:
         waited, before = time.monotonic(), len(self._pending)
@@ -263,34 +275,12 @@ class Fetch:
                 return
 
     def _leave(self) -> None:
-        """Make sure of everything, then delete and QUIT; with PIPELINING in one round trip."""
+        """Make sure of what is not settled, then delete what is, and QUIT."""
         self._read_post()
         self.spool.sync([*self._spooled, *(file for _, file in self._pending.values())])
-        self.ledger.sync()
-        asked = [(key, pop3.dele(number)) for key, number in self._delete.items()]
-        dialogue = self.mailbox.dialogue
-        if not asked:
-            self.mailbox.wire.send(pop3.QUIT.line)  # there is nothing in its answer that is worth a round trip
-            return
-        dialogue.window = max(self.limits.window, 1) if self.mailbox.pipelining else 1
-        dialogue.ask(*(command for _, command in asked), pop3.QUIT)
-        heard = dict(self._replies())
-        quit_reply = heard[pop3.QUIT.line]
-        gone = tuple(key for key, command in asked if heard[command.line].ok)
-        if not quit_reply.ok:
-            self.complaints.append(f"QUIT refused, deletions are not sure: {visible(quit_reply.text)}")
-            return
-        if len(gone) < len(asked):
-            self.complaints.append(f"{len(asked) - len(gone)} deletions refused")
-        if gone:
-            self.ledger.note(Gone(self.mailbox.account.id, gone))
-            self.tally.deleted += len(gone)
-
-    def _replies(self) -> Iterator[tuple[bytes, pop3.Status]]:
-        while not self.mailbox.dialogue.idle:
-            for command, piece in self.mailbox.wire.step(self.mailbox.dialogue):
-                if isinstance(piece, pop3.Status):
-                    yield command.line, piece
+        deleted, complaints = self._deletions.take_leave(self.limits.window)
+        self.tally.deleted += deleted
+        self.complaints.extend(complaints)
 
     def _note_trouble(self, error: LostError | PeerError) -> None:
         """Remember the message in whose reply the session died; it is tried last from now on."""

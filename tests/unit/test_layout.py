@@ -17,8 +17,9 @@ FLOORS = {
     "F2": "wire spool duds state runlock dial_command dial_ras log cli console password signals "  # the outside world
     "conf routing schedule verdict pop3 smtp listing ledger",  # pure
     "F2½": "mailbox courier transaction consign outbox dial definitions check judge",
-    "F3": "fetch deliver settle outgoing",
-    "F3½": "visit",
+    "F3": "deletions deliver settle outgoing",
+    "F3½": "fetch",
+    "F3¾": "visit",
     "F4": "batch dry_run redeliver",
     "F4½": "workplace commands",
     "F5": "popfetch_batch",

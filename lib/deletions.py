@@ -1,0 +1,81 @@
+"""What of an open mailbox is to be deleted: DELE in groups, and QUIT, which alone makes them facts (RFC 1939 §6).
+
+The law: a DELE goes out only when the journal that calls its message settled is on disk. While messages still come in,
+a group goes out every second or so, so that a slow line has few left at the end and a fast one pays for few syncs.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+from lib import pop3
+from lib.dialogue import Command
+from lib.facts import Gone
+from lib.ledger import Ledger
+from lib.mailbox import Mailbox
+from lib.visible import visible
+
+GROUP_SECONDS = 1.0
+# Replies to DELE are short: so many times pf_window may be owed, which is 30 KB at most in either direction.
+WINDOW_FACTOR = 5
+
+
+@dataclass(slots=True)
+class Deletions:
+    """The deletions of one session."""
+
+    mailbox: Mailbox
+    ledger: Ledger
+    _waiting: dict[str, int] = field(default_factory=dict)  # key → message number
+    _asked: dict[bytes, str] = field(default_factory=dict)  # the command's line → key
+    _gone: list[str] = field(default_factory=list)
+    _quit: pop3.Status | None = None
+    _last: float = field(default_factory=time.monotonic)
+
+    def add(self, key: str, number: int) -> None:
+        """Let the message be deleted in this session."""
+        self._waiting[key] = number
+
+    def ask_some(self) -> None:
+        """Ask what waits, if that has not been done for a while. StorageError."""
+        if self._waiting and time.monotonic() - self._last >= GROUP_SECONDS:
+            self._ask()
+
+    def _ask(self) -> None:
+        self.ledger.sync()
+        for key, number in self._waiting.items():
+            command = pop3.dele(number)
+            self._asked[command.line] = key
+            self.mailbox.dialogue.ask(command)
+        self._waiting.clear()
+        self._last = time.monotonic()
+
+    def hear(self, command: Command, status: pop3.Status) -> None:
+        """Take the reply to a command of a line; those that are no DELE do not count."""
+        if command is pop3.QUIT:
+            self._quit = status
+        elif status.ok and command.line in self._asked:
+            self._gone.append(self._asked[command.line])
+
+    def take_leave(self, window: int) -> tuple[int, list[str]]:
+        """Ask what is left and QUIT, in one round trip with PIPELINING; return how many are gone, and complaints.
+
+        Without deletions QUIT is not waited for: there is nothing in its answer that is worth a round trip.
+        """
+        dialogue = self.mailbox.dialogue
+        self._ask()
+        if not self._asked:
+            self.mailbox.wire.send(pop3.QUIT.line)
+            return 0, []
+        dialogue.window = window * WINDOW_FACTOR if self.mailbox.pipelining and window > 1 else 1
+        dialogue.ask(pop3.QUIT)
+        while not dialogue.idle:
+            for command, piece in self.mailbox.wire.step(dialogue):
+                if isinstance(piece, pop3.Status):
+                    self.hear(command, piece)
+        if self._quit is None or not self._quit.ok:
+            words = visible(self._quit.text) if self._quit else ""
+            return 0, [f"QUIT refused, deletions are not sure: {words}"]
+        if self._gone:
+            self.ledger.note(Gone(self.mailbox.account.id, tuple(self._gone)))
+        refused = len(self._asked) - len(self._gone)
+        return len(self._gone), [f"{refused} deletions refused"] if refused else []
