@@ -161,6 +161,7 @@ class Fetch:
     def _step(self) -> None:
         for command, piece in self.mailbox.wire.step(self.mailbox.dialogue):
             self._take(command, piece)
+        self.ledger.flush()  # whoever is killed now finds in the journal what is whole in the spool
 
     def _ask_more(self) -> None:
         dialogue, queue = self.mailbox.dialogue, self._queue
