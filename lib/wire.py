@@ -73,6 +73,9 @@ class Wire:
         self._waited = 0.0
         self._dripped = 0
         self._open = True
+        # Used again and again: recv(CHUNK) would make room for CHUNK and give most of it back every time, and of the
+        # holes that leaves the memory of a pass doubles over a large message.
+        self._landing = memoryview(bytearray(CHUNK))
         self._timeout = -1.0  # what the socket was told last
 
     @classmethod
@@ -165,7 +168,7 @@ class Wire:
         began = time.monotonic()
         try:
             self._wait_as_agreed()
-            octets = self._socket.recv(CHUNK)
+            octets = bytes(self._landing[: self._socket.recv_into(self._landing)])
         except OSError as error:
             raise _told(self._peer, error) from error
         if not octets:
