@@ -179,6 +179,7 @@ def systemd(here: Installation) -> str:
 
 def service(here: Installation) -> str:
     """Return popfetch.service."""
+    checked(here.python, "\"'\\", "a unit file as the program's name")
     others = [folder for folder in dict.fromkeys(here.folders) if folder not in OWN_FOLDERS]
     return SERVICE.format(
         user=f"User={unit_word(here.user)}\n" if here.user else "",

@@ -22,7 +22,7 @@ set "XML=%TEMP%\popfetch_task_%RANDOM%%RANDOM%.xml"
 "%PYTHON%" "%PROGRAM%" %CONF% --print-schedule task > "%XML%"
 if errorlevel 1 goto end
 rem The account's password is asked for by schtasks itself; it is in no file.
-if defined ACCOUNT (
+if not "%ACCOUNT%"=="" (
   schtasks /create /tn POPFetch /xml "%XML%" /ru "%ACCOUNT%" /rp * /f
 ) else (
   schtasks /create /tn POPFetch /xml "%XML%" /ru SYSTEM /f

@@ -137,9 +137,17 @@ def test_what_systemd_would_expand_is_escaped() -> None:
     ]
 
 
-def test_a_path_that_a_unit_cannot_hold_is_refused() -> None:
+@pytest.mark.parametrize(
+    "here",
+    [
+        UNIX._replace(program="/opt/a\nb.py"),
+        UNIX._replace(python='/opt/"/python'),
+        UNIX._replace(python="/a\\b/python"),
+    ],
+)
+def test_a_path_that_a_unit_cannot_hold_is_refused(here: Installation) -> None:
     with pytest.raises(SettingsError):
-        print_schedule("systemd", UNIX._replace(program="/opt/a\nb.py"))
+        print_schedule("systemd", here)
 
 
 def test_the_timer_counts_as_the_settings_do() -> None:

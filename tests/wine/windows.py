@@ -5,6 +5,7 @@ which ships them for its users' programs; the modules in Python are those of the
 ten lines of C. Run as a program, this module builds it and says where: python -m tests.wine.windows
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -68,19 +69,30 @@ class Windows:
             "WINEDLLOVERRIDES": f"rasapi32={'n' if 'RASFAKE_DIR' in more else 'b'};{overrides}",
         }
 
-    def wine(self, *words: str | Path, seconds: float = SECONDS, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run a Windows program to its end; what it says goes to a file, for wine's desktop may inherit a pipe."""
+    def wine(
+        self, *words: str | Path, given: str = "", seconds: float = SECONDS, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a Windows program to its end, and a Python within it if need be.
+
+        What they say goes through a pipe, for a Windows Python cannot write to a file of Unix, and on into a file,
+        for wine's desktop may inherit the pipe and hold it open.
+        """
         with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as output:
+            cat = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=output)
             done = subprocess.run(
                 ["wine", *map(str, words)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                input=given.encode(),
+                stdout=cat.stdin,
+                stderr=cat.stdin,
                 timeout=seconds,
                 env=self.environment(**more),
                 cwd=self.folder,
                 check=False,
             )
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                cat.communicate(timeout=2)
+            cat.kill()
+            cat.wait()
             output.seek(0)
             return subprocess.CompletedProcess(done.args, done.returncode, output.read(), "")
 
