@@ -80,7 +80,7 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
         eightbit=stored.eightbit,
         clean=stored.clean,
         body=stored.body,
-        head=head,
+        head=head._replace(fields=()),  # thousands may wait, and nobody asks for the fields again
         opening=message.opening(stored.head, head, line, used),
         sender=entry.sender if entry is not None and said else sender,
         recipients=everybody,

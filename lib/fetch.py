@@ -28,6 +28,9 @@ from lib.visible import visible
 FIRST_WINDOW = 4
 # Announced octets asked for ahead: what a session that must end soon has yet to read.
 MAX_AHEAD = 2 << 20
+# Messages in hand, at which fetching pauses until half of them are through: over a line that costs nothing there is no
+# hurry, over one of ours all there is room for is fetched. (So many parcels are some 40 MB.)
+IN_HAND, IN_HAND_OURS = 400, 20_000
 # Servers close a session that says nothing for a minute (RFC 1939 says ten; few listen).
 NOOP_SECONDS = 20.0
 # A body may be longer than announced (line ends counted once, sizes of compressed files), but not without end.
@@ -78,6 +81,7 @@ class Fetch:
     _queue: deque[Wanted] = field(default_factory=deque)
     _flying: deque[Wanted] = field(default_factory=deque)
     _ahead: int = 0
+    _paused: bool = False
     _incoming: Incoming | None = None
     _pending: dict[str, tuple[int, int]] = field(default_factory=dict)  # key → message number, spool file
     _spooled: list[int] = field(default_factory=list)
@@ -168,13 +172,18 @@ class Fetch:
         while queue and len(self._flying) < dialogue.window:
             if self._ahead > MAX_AHEAD and len(self._flying) > 1:
                 return
-            if self.spool.full or self.desk.halted():
+            if self.desk.halted() or not self._has_room():
                 return
             message = queue.popleft()
             limit = message.size * BODY_FACTOR + BODY_EXTRA if message.size else BODY_UNKNOWN
             dialogue.ask(pop3.retr(message.number, limit))
             self._flying.append(message)
             self._ahead += message.size
+
+    def _has_room(self) -> bool:
+        most = IN_HAND if self.desk.may_linger() else IN_HAND_OURS
+        self._paused = self.spool.full or self.spool.messages >= (most // 2 if self._paused else most)
+        return not self._paused
 
     def _take(self, command: Command, piece: pop3.Status | Body) -> None:
         if not command.multiline and isinstance(piece, pop3.Status):
@@ -259,7 +268,7 @@ class Fetch:
             self.post.wait(NOOP_SECONDS - (time.monotonic() - began))
             before = len(self._pending)
             self._read_post()
-            if len(self._pending) != before or self.desk.halted() or (self._queue and not self.spool.full):
+            if self.desk.halted() or (self._has_room() if self._queue else len(self._pending) != before):
                 return
         self._deletions.ask_some()
         self.mailbox.dialogue.ask(pop3.NOOP)

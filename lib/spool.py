@@ -68,6 +68,11 @@ class Spool:
         """Whether fetchers should pause."""
         return self.waiting >= self._limit
 
+    @property
+    def messages(self) -> int:
+        """How many messages are in it, those that come in included."""
+        return len(self._held)
+
     def room(self, stop: Event) -> None:
         """Wait until the spool is not full, or *stop* is set."""
         with self._changed:
