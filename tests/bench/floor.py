@@ -127,10 +127,11 @@ class Pop(Peer):
 
     def __init__(self, task: Task, account: str, receivers: deque[Smtp]) -> None:
         super().__init__(task.loop, task.pop, task.tls)
+        self.leaving = False  # QUIT is sent
         self.over = False
         self._task = task
         self._account = account
-        self._receivers = receivers
+        self.receivers = receivers
         self._count = -1
         self._asked = self._fetched = self._deleted = 0
         self._accepted: list[int] = []
@@ -158,12 +159,12 @@ class Pop(Peer):
         if done:
             self.outgoing += b"QUIT\r\n"
             self._owed.append(False)
-            self._count = -1
+            self.leaving = True
 
     def flush(self, reading: bool = True) -> None:
-        if self._count >= 0:
+        if self._count >= 0 and not self.leaving:
             self.ask()
-        super().flush(reading and not any(len(receiver.outgoing) > HIGH for receiver in self._receivers))
+        super().flush(reading and not any(len(receiver.outgoing) > HIGH for receiver in self.receivers))
 
     def _session(self) -> Generator[None, None, None]:
         yield from self._line()
@@ -173,7 +174,7 @@ class Pop(Peer):
         yield from self._listing()
         self._count = yield from self._listing()
         self.ask()
-        while self._owed or self._count >= 0:
+        while self._owed or not self.leaving:
             if not self._owed:  # verdicts are awaited
                 yield
             elif self._owed.popleft():
@@ -215,31 +216,30 @@ class Pop(Peer):
 
     def _receiver(self) -> Smtp:
         """Take the connections in turn; they are opened with the first messages."""
-        if len(self._receivers) < self._task.connections:
-            self._receivers.append(Smtp(self._task.loop, self._task.smtp))
-        self._receivers.rotate()
-        return self._receivers[0]
+        if len(self.receivers) < self._task.connections:
+            self.receivers.append(Smtp(self._task.loop, self._task.smtp))
+        self.receivers.rotate()
+        return self.receivers[0]
 
 
 def drain(task: Task, accounts: deque[str], sessions: int) -> None:
-    """Drain all accounts, so many at once."""
+    """Drain all accounts, so many at once. Who only waits for the reply to QUIT makes room for the next."""
     places: list[deque[Smtp]] = [deque() for _ in range(sessions)]
-    free = deque(places)
-    live: list[tuple[Pop, deque[Smtp]]] = []
+    live: list[Pop] = []
     while accounts or live:
-        while accounts and free:
-            live.append((Pop(task, accounts.popleft(), free[0]), free.popleft()))
+        taken = [id(pop.receivers) for pop in live if not pop.leaving]
+        vacant = [place for place in places if id(place) not in taken]
+        live += [Pop(task, accounts.popleft(), place) for place in vacant[: len(accounts)]]
         for key, events in task.loop.select():
             if events & selectors.EVENT_READ:
                 key.data.receive()
-        for pop, _ in live:
+        for pop in live:
             pop.flush()
         for receiver in itertools.chain(*places):
             receiver.flush()
-        for pop, place in [each for each in live if each[0].over]:
+        for pop in [each for each in live if each.over]:
             pop.close()
-            live.remove((pop, place))
-            free.append(place)
+            live.remove(pop)
     for receiver in itertools.chain(*places):
         receiver.outgoing += b"QUIT\r\n"
         receiver.flush()
