@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lib import password, sasl, smtp, verdict
 from lib.dialogue import Command, Dialogue
-from lib.errors import LostError, PeerError, ReceiverError, TlsError
+from lib.errors import LostError, PeerError, ReceiverError, SilenceError, TlsError
 from lib.settings import HostPort, Settings, Tls, UnixPath
 from lib.smtp import Features, Reply
 from lib.verdict import Phase, Then
@@ -25,6 +25,13 @@ SILENCE = 60.0
 GROUP = 512
 # The best first; the plain ones are what local servers offer behind TLS.
 MECHANISMS = (b"PLAIN", b"LOGIN", b"CRAM-MD5")
+# Where to look when the receiver refuses us before there is any mail.
+HINTS = {
+    Phase.GREETING: ": see pf_smtp_server",
+    Phase.HELLO: ": see pf_smtp_protocol",
+    Phase.TLS: ": see pf_smtp_tls",
+    Phase.AUTH: ": see pf_smtp_user and pf_smtp_password",
+}
 LOOPBACK = re.compile(r"127\.|::1$|$")
 
 
@@ -78,7 +85,9 @@ class Courier:
             self._open()
         except (LostError, PeerError, TlsError) as error:
             self.close()
-            raise ReceiverError(f"the receiver does not take mail: {error}: see pf_smtp_server") from error
+            raise ReceiverError(
+                f"the receiver does not take mail: {error}: see pf_smtp_server and pf_smtp_tls"
+            ) from error
         except ReceiverError:
             self.close()
             raise
@@ -94,13 +103,20 @@ class Courier:
         if self.way.tls is Tls.IMPLICIT:
             self.wire.start_tls(self._trust())
         self.dialogue = Dialogue(smtp.Framer())
-        self._must(Phase.GREETING, smtp.GREETING)
+        self._greeted()
         self._hello()
         if self.way.tls is Tls.STARTTLS:
             self._start_tls()
         if self.way.login is not None:
             self._log_in(self.way.login)
         self.dialogue.window = GROUP if self.pipelining else 1
+
+    def _greeted(self) -> None:
+        try:
+            self._must(Phase.GREETING, smtp.GREETING)
+        except SilenceError as error:
+            hint = "" if self.way.tls is Tls.IMPLICIT else "; does this port want pf_smtp_tls implicit?"
+            raise SilenceError(f"{error} (no greeting{hint})") from error
 
     def _trust(self) -> Trust:
         place = self.way.place
@@ -148,14 +164,16 @@ class Courier:
 
     def _check(self, phase: Phase, reply: Reply) -> Reply:
         if verdict.judge(phase, reply.code, reply.words) is not Then.GO:
-            hint = ": see pf_smtp_user and pf_smtp_password" if phase is Phase.AUTH else ""
-            raise ReceiverError(f"{self.way} takes no mail now ({phase.name}: {visible(reply.words)}){hint}")
+            raise ReceiverError(f"{self.way} takes no mail now ({phase.name}: {visible(reply.words)}){HINTS[phase]}")
         return reply
 
     def ask(self, command: Command) -> Reply:
-        """Ask one command and return its reply; nothing else may be owed."""
+        """Ask one command and return its reply; nothing else may be owed, and nothing may follow it."""
         self.dialogue.ask(command)
-        return self.hear()[1]
+        reply = self.hear()[1]
+        if self._broken is not None:
+            raise self._broken
+        return reply
 
     def hear(self) -> tuple[Command, Reply]:
         """Return the next reply and what it answers, in order; LostError, SilenceError, PeerError.
