@@ -41,6 +41,7 @@ class Transaction:
         self.accepted: list[bytes] = []
         self._mail = Then.GO
         self._null_sender = False
+        self._commands: list[Command] = []
         self.begun = False
         self.open = False
         self.lone_dot = False
@@ -51,12 +52,13 @@ class Transaction:
 
     def commands(self) -> list[Command]:
         """Return MAIL, the RCPTs and DATA; nothing when nobody can be asked."""
-        if not self.asked:
-            return []
+        if not self.asked or self._commands:
+            return self._commands
         utf8 = not all(address.isascii() for address in (self.sender, *self.asked))
         eightbit = self.errand.parcel.eightbit
         extras = smtp.parameters(self.offered, size=self.errand.size, eightbit=eightbit, utf8=utf8)
-        return [smtp.mail(self.sender, tuple(extras)), *map(smtp.rcpt, self.asked), smtp.DATA]
+        self._commands = [smtp.mail(self.sender, tuple(extras)), *map(smtp.rcpt, self.asked), smtp.DATA]
+        return self._commands
 
     def hear_mail(self, reply: Reply) -> bool:
         """Note the reply to MAIL; say whether the recipients may be asked."""
@@ -153,7 +155,8 @@ def judged(phase: Phase, reply: Reply) -> Then:
     """Return what *reply* means; ReceiverError when it is about the receiver itself."""
     then = verdict.judge(phase, reply.code, reply.words)
     if then is Then.RECEIVER:
-        raise ReceiverError(f"the receiver takes no mail now ({phase.name}: {visible(reply.words)})")
+        hint = verdict.HINTS.get(reply.code, "")
+        raise ReceiverError(f"the receiver takes no mail now ({phase.name}: {visible(reply.words)}){hint}")
     return then
 
 

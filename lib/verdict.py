@@ -48,6 +48,9 @@ TABLE: dict[Phase, dict[int, Then]] = {
 # Wherever they are heard: the server closes (421), or wants TLS or a login first (530), or ours counts no more.
 ANYWHERE = {421: Then.RECEIVER, 530: Then.RECEIVER, 535: Then.RECEIVER, 538: Then.RECEIVER}
 
+# Of these, the ones that settings of ours can help, and which.
+HINTS = dict.fromkeys((530, 535, 538), ": see pf_smtp_tls and pf_smtp_user")
+
 ENHANCED = re.compile(rb"\d{3} ([245]\.\d{1,3}\.\d{1,3})(?: |$)")
 TOO_MANY_RECIPIENTS = b"4.5.3"
 

@@ -8,7 +8,7 @@ own code. All bytes are the same in every run.
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 KILOBYTE, MEGABYTE = 1000, 1_000_000
@@ -158,10 +158,12 @@ def binary(number: int, size: int) -> Sample:
     return as_it_is("binary", header(number, kind) + octets)
 
 
-KINDS: Sequence[Callable[[int, int], Sample]] = (
+KINDS: tuple[Callable[[int, int], Sample], ...] = (
     plain, multipart, eight_bit, pgp_signed, headerless, dots, long_lines, plain, multipart, bare_lf, odd_line_ends,
     no_line_at_all, from_line, byte_order_mark, return_path, after_header, header_only, blank_first, binary, one_octet,
 )  # fmt: skip
+
+HEADLESS = (one_octet, headerless, blank_first, after_header)
 
 
 def mixed(count: int = COUNT) -> Iterator[Sample]:
