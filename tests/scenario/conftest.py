@@ -93,14 +93,15 @@ class Server:
         script: str,
         *words: Argument,
         option: str = "to=b@example.org",
-        host: str = "127.0.0.1",
+        line: str = "",
         tls: ssl.SSLContext | None = None,
         given: Given | None = None,
         **settings: object,
     ) -> Passed:
         with peer(script, tls=tls, given=given) as p:
             defaults = {"pf_smtp_server": f"127.0.0.1:{self.smtp.port}", "pf_timeout": 5}
-            path = self.conf(account(p.port, option, host=host), **{**defaults, **settings})
+            user = line.format(port=p.port) if line else account(p.port, option)
+            path = self.conf(user, **{**defaults, **settings})
             result: Result = self.run_pass(path, *words)
         return Passed(*result, p.data, p.heard, p.rounds)
 

@@ -1,0 +1,256 @@
+"""Greeting, capabilities and login: one login a pass, and the exit code says what was refused."""
+
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+
+from tests.embedded import SmtpServer
+from tests.scenario.conftest import Server
+from tests.scenario.mails import mail
+
+EMPTY = """
+    C: UIDL
+    S: +OK
+    S: .
+    C: LIST
+    S: +OK
+    S: .
+    C: QUIT
+    S: +OK
+"""
+PASSWORD = """
+    C: USER bob
+    S: +OK
+    C: PASS geheim-bob
+"""
+
+
+def account_of(server: Server) -> str:
+    """Return the place of the account's line, as complaints name it."""
+    return f"{server.conf.path}:1"
+
+
+# --- greeting and CAPA ---------------------------------------------------------------------------------------------
+
+
+def test_a_greeting_that_refuses_us(server: Server) -> None:
+    code, out, err, *_ = server("S: -ERR too many connections")
+    assert (code, out) == (76, "")
+    assert err.startswith("popfetch: bob@127.0.0.1")
+    assert "too many connections" in err
+    assert account_of(server) in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_server_of_another_kind(server: Server) -> None:
+    assert server("S: 220 mx.example ESMTP\n== next\nS: 220 mx.example\n== next\nS: 220 mx.example").code == 76
+
+
+@pytest.mark.parametrize("refusal", ["S: -ERR unknown command", "S: -ERR", "S: +OK\nS: ."])
+def test_a_server_without_capabilities(server: Server, refusal: str) -> None:
+    again = "C: CAPA\nS: +OK\nS: ." if refusal.startswith("S: +OK") else ""
+    assert server(f"S: +OK\nC: CAPA\n{refusal}\n{PASSWORD}\nS: +OK\n{again}\n{EMPTY}")[:3] == (0, "", "")
+
+
+def test_a_server_that_hangs_up_on_capa_is_not_asked_again(server: Server) -> None:
+    assert server(f"S: +OK\nC: CAPA\n-- cut\n== next\nS: +OK\n{PASSWORD}\nS: +OK\n{EMPTY}")[:3] == (0, "", "")
+
+
+def test_capabilities_are_asked_for_again_after_the_login(server: Server) -> None:
+    script = f"""
+        S: +OK
+        C: CAPA
+        S: +OK
+        S: USER
+        S: .
+        {PASSWORD}
+        S: +OK
+        C: CAPA
+        S: +OK
+        S: PIPELINING
+        S: .
+        C: UIDL
+        S: +OK
+        S: 1 a
+        S: 2 b
+        S: .
+        C: LIST
+        S: +OK
+        S: 1 50
+        S: 2 50
+        S: .
+        C: RETR 1
+        C: RETR 2
+        S: +OK
+        S. one
+        S: +OK
+        S. one
+        C: DELE 1
+        C: DELE 2
+        C: QUIT
+        S: +OK
+        S: +OK
+        S: +OK
+    """
+    assert server(script, given={"one": mail("Subject: one")})[:3] == (0, "", "")
+
+
+def test_with_pipelining_from_the_start_login_and_listing_are_one_group(server: Server) -> None:
+    script = """
+        -- latency 0.05
+        S: +OK
+        C: CAPA
+        S: +OK
+        S: PIPELINING
+        S: .
+        C: USER bob
+        C: PASS geheim-bob
+        C: CAPA
+        C: UIDL
+        C: LIST
+        S: +OK
+        S: +OK
+        S: +OK
+        S: PIPELINING
+        S: .
+        S: +OK
+        S: .
+        S: +OK
+        S: .
+        C: QUIT
+        S: +OK
+    """
+    passed = server(script)
+    assert (passed[:3], passed.rounds) == ((0, "", ""), 3)
+
+
+# --- ways to log in ------------------------------------------------------------------------------------------------
+
+
+def coded(text: str) -> str:
+    return b64encode(text.encode()).decode()
+
+
+LONG = "geheim-" + "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("auth", "greeting", "login"),
+    [
+        ("user", "hi", f"{PASSWORD}S: +OK"),
+        ("apop", "hi <1896.697170952@dbc.mtview.ca.us>", "C: APOP bob 76d7c0155cf452975bfe35b53d3f6d6b\nS: +OK"),
+        ("plain", "hi", f"C: AUTH PLAIN {coded(chr(0) + 'bob' + chr(0) + 'geheim-bob')}\nS: +OK"),
+        (
+            "login",
+            "hi",
+            f"C: AUTH LOGIN\nS: + VXNlcm5hbWU6\nC: {coded('bob')}\nS: + UGFzc3dvcmQ6\nC: {coded('geheim-bob')}\nS: +OK",
+        ),
+        ("login", "hi", f"C: AUTH LOGIN\nS: + user?\nC: {coded('bob')}\nS: +\nC: {coded('geheim-bob')}\nS: +OK"),
+        (
+            "cram-md5",
+            "hi",
+            "C: AUTH CRAM-MD5\nS: + PHBAeD4=\nC: " + coded("bob 9ee866d0dd6156239b1dc7e497b459a1") + "\nS: +OK",
+        ),
+        (
+            "xoauth2",
+            "hi",
+            f"C: AUTH XOAUTH2\nS: + \nC: {coded('user=bob' + chr(1) + 'auth=Bearer geheim-bob' + chr(1) * 2)}\nS: +OK",
+        ),
+    ],
+)
+def test_ways_to_log_in(server: Server, auth: str, greeting: str, login: str) -> None:
+    script = f"S: +OK {greeting}\nC: CAPA\nS: -ERR\n{login}\n{EMPTY}"
+    assert server(script, option=f"to=b@example.org auth={auth}")[:3] == (0, "", "")
+
+
+def test_a_server_that_announces_only_plain_gets_plain(server: Server) -> None:
+    plain = coded("\0bob\0geheim-bob")
+    capa = "C: CAPA\nS: +OK\nS: SASL PLAIN\nS: UIDL\nS: .\n"
+    assert server(f"S: +OK\n{capa}C: AUTH PLAIN {plain}\nS: +OK\n{capa}{EMPTY}")[:3] == (0, "", "")
+
+
+def test_apop_without_a_timestamp_sends_nothing(server: Server) -> None:
+    passed = server("S: +OK hi\nC: CAPA\nS: -ERR", option="to=b@example.org auth=apop")
+    assert passed.code == 76
+    assert "APOP" in passed.err
+    assert account_of(server) in passed.err
+
+
+def test_what_oauth_says_is_wrong_is_answered_and_told(server: Server) -> None:
+    script = f"""
+        S: +OK
+        C: CAPA
+        S: -ERR
+        C: AUTH XOAUTH2
+        S: +
+        C* *
+        S: + {coded('{"status":"400","schemes":"Bearer"}')}
+        C:
+        S: -ERR Authentication failure: the token has expired
+    """
+    passed = server(script, option="to=b@example.org auth=xoauth2")
+    assert passed.code == 77
+    assert "the token has expired" in passed.err
+
+
+# --- refused logins ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [
+        ("-ERR [AUTH] wrong password", 77),
+        ("-ERR invalid password", 77),
+        ("-ERR", 77),
+        ("-ERR [IN-USE] somebody else reads this mailbox", 76),
+        ("-ERR [LOGIN-DELAY] not that often", 76),
+        ("-ERR [SYS/TEMP] try later", 76),
+        ("-ERR [SYS/PERM] call us", 76),
+        ("-ERR [in-use] locked", 76),
+    ],
+)
+def test_a_refused_login_is_tried_once_and_the_exit_code_says_why(
+    server: Server, smtp: SmtpServer, refusal: str, code: int
+) -> None:
+    passed = server(f"S: +OK\nC: CAPA\nS: -ERR\n{PASSWORD}\nS: {refusal}")
+    assert (passed.code, passed.out, smtp.heard) == (code, "", [])
+    (line,) = passed.err.splitlines()
+    assert line.startswith("popfetch: bob@127.0.0.1")
+    assert refusal[5:] in line
+    assert account_of(server) in line
+
+
+def test_a_refused_user_gets_no_password(server: Server) -> None:
+    passed = server("S: +OK\nC: CAPA\nS: -ERR\nC: USER bob\nS: -ERR [AUTH] no such mailbox")
+    assert passed.code == 77
+    assert b"geheim" not in passed.heard
+
+
+def test_a_server_that_closes_on_a_wrong_password(server: Server) -> None:
+    passed = server(f"S: +OK\nC: CAPA\nS: -ERR\n{PASSWORD}\n-- cut")
+    assert passed.code == 76
+    assert "closed the connection" in passed.err
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["file:secret", "env:SECRET", "command:cat {folder}/secret", "literal:geheim-bob"],
+)
+def test_a_password_may_stand_elsewhere(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("geheim-bob\n")
+    secret.chmod(0o600)
+    server.conf.secrets.plant("geheim-bob", secret)
+    monkeypatch.setenv("SECRET", "geheim-bob")
+    line = f'pf_user bob "{password.format(folder=tmp_path)}" 127.0.0.1:{{port}} to=b@example.org'
+    assert server(f"S: +OK\nC: CAPA\nS: -ERR\n{PASSWORD}\nS: +OK\n{EMPTY}", line=line)[:3] == (0, "", "")
+
+
+def test_a_password_that_is_not_to_be_had(server: Server, tmp_path: Path) -> None:
+    path = server.conf(f"pf_user bob file:{tmp_path}/nothing 127.0.0.1:1", pf_smtp_server="127.0.0.1:1")
+    code, _, err = server.run_pass(path)
+    assert code == 78
+    assert str(tmp_path / "nothing") in err
