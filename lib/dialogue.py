@@ -7,29 +7,32 @@ never be taken for an answer to what is asked after it. A Dialogue that has rais
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from lib.errors import PeerError
 
 CONTROLS = frozenset(range(32)) | {127}
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One thing said to the peer and the shape of what it owes us for it.
 
     *line* holds the bytes as sent, line end included; empty means that nothing is said, but a reply is owed all the
     same (a greeting, the further verdicts of LMTP). *alone* commands are neither preceded nor followed by another
-    before they are answered. *shown* stands for the line in a transcript.
+    before they are answered. *shown* stands for the line in a transcript, where it is not the line itself.
     """
 
     line: bytes
-    shown: str
+    shown: str = ""
     alone: bool = False
     multiline: bool = False
     challenge: bool = False
     limit: int = 0
+
+    @property
+    def told(self) -> str:
+        """What a transcript shows for it."""
+        return self.shown or self.line.decode("utf-8", "backslashreplace").rstrip()
 
 
 class Piece(Protocol):

@@ -8,6 +8,7 @@ fetched again. A message at which a session died before comes last, so that it c
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lib.facts import SETTLED, UID, Entry, Status, uid_key
 from lib.settings import KEEP_FOREVER
@@ -16,8 +17,7 @@ DAY = 86400.0
 MAKESHIFT = "at:"
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """One message of the mailbox: its number in this session, its UID (b"" = none) and its announced octets."""
 
     number: int
@@ -25,8 +25,7 @@ class Listed:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A message to fetch; *key* is its name in the journal, or a makeshift one where only its bytes can name it."""
 
     number: int

@@ -210,7 +210,7 @@ class Mailbox:
                 self._pieces.extend(self.wire.step(self.dialogue))
             asked, piece = self._pieces.popleft()
             if asked is not command:
-                raise PeerError(f"a reply to {asked.shown} where {command.shown} was asked")
+                raise PeerError(f"a reply to {asked.told} where {command.told} was asked")
             if isinstance(piece, Status):
                 status = piece
             else:

@@ -4,13 +4,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Condition
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lib.message import Head
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """One message in the spool, and what the receiver must be told to take it."""
 
     account: str  # Account.id
@@ -53,16 +52,14 @@ class Errand:
         return len(self.opening) + self.parcel.size - self.parcel.head.end + len(self.closing)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What was heard about one recipient."""
 
     status: str  # "accepted", "owed", "refused"
     words: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What one transaction came to; unless it is *final*, others of the errand are still being asked."""
 
     errand: Errand

@@ -7,6 +7,7 @@ out in parts as they arrive, unstuffed; no more than four bytes are ever held ba
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lib.dialogue import Command, spoken
 from lib.errors import PeerError
@@ -28,8 +29,7 @@ SHAPES = {b"+OK": True, b"-ERR": False}
 RESPONSE_CODE = re.compile(rb"\[([A-Za-z0-9/_.-]{1,64})\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """The first line of a reply: `+OK`, `-ERR`, or the `+` of a challenge."""
 
     ok: bool
@@ -38,8 +38,7 @@ class Status:
     challenge: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A part of a multi-line reply, unstuffed, as the server meant it."""
 
     octets: bytes
@@ -110,27 +109,27 @@ class Framer:
 
 
 GREETING = Command(b"", "(greeting)", alone=True)
-CAPA = Command(b"CAPA\r\n", "CAPA", multiline=True, limit=MAX_CAPABILITIES)
-STLS = Command(b"STLS\r\n", "STLS", alone=True)
-UIDL = Command(b"UIDL\r\n", "UIDL", multiline=True, limit=MAX_LISTING)
-LIST = Command(b"LIST\r\n", "LIST", multiline=True, limit=MAX_LISTING)
-NOOP = Command(b"NOOP\r\n", "NOOP")
-QUIT = Command(b"QUIT\r\n", "QUIT")
+CAPA = Command(b"CAPA\r\n", multiline=True, limit=MAX_CAPABILITIES)
+STLS = Command(b"STLS\r\n", alone=True)
+UIDL = Command(b"UIDL\r\n", multiline=True, limit=MAX_LISTING)
+LIST = Command(b"LIST\r\n", multiline=True, limit=MAX_LISTING)
+NOOP = Command(b"NOOP\r\n")
+QUIT = Command(b"QUIT\r\n")
 
 
 def retr(number: int, limit: int) -> Command:
     """RETR: the message, streamed; a body longer than *limit* octets is a PeerError (0 = no limit)."""
-    return Command(b"RETR %d\r\n" % number, f"RETR {number}", multiline=True, limit=limit)
+    return Command(b"RETR %d\r\n" % number, multiline=True, limit=limit)
 
 
 def top(number: int) -> Command:
     """TOP: the header alone, for --dry-run; servers cut and change what TOP gives, so nothing is delivered from it."""
-    return Command(b"TOP %d 0\r\n" % number, f"TOP {number} 0", multiline=True, limit=MAX_HEADER)
+    return Command(b"TOP %d 0\r\n" % number, multiline=True, limit=MAX_HEADER)
 
 
 def dele(number: int) -> Command:
     """DELE: a fact only after the +OK of QUIT."""
-    return Command(b"DELE %d\r\n" % number, f"DELE {number}")
+    return Command(b"DELE %d\r\n" % number)
 
 
 def secret(*words: bytes, shown: str, challenge: bool = False) -> Command:

@@ -7,6 +7,7 @@ RFC 5321 and 2033; 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUT
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lib.dialogue import Command, spoken
 from lib.errors import PeerError
@@ -20,8 +21,7 @@ MAX_RECIPIENTS = 100
 REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole reply: its code, and its lines without code."""
 
     code: int
@@ -78,17 +78,17 @@ class Framer:
 
 
 GREETING = Command(b"", "(greeting)", alone=True)
-STARTTLS = Command(b"STARTTLS\r\n", "STARTTLS", alone=True)
-DATA = Command(b"DATA\r\n", "DATA")
-RSET = Command(b"RSET\r\n", "RSET")
-QUIT = Command(b"QUIT\r\n", "QUIT")
+STARTTLS = Command(b"STARTTLS\r\n", alone=True)
+DATA = Command(b"DATA\r\n")
+RSET = Command(b"RSET\r\n")
+QUIT = Command(b"QUIT\r\n")
 LONE_DOT = Command(b".\r\n", "(no content).")
 FURTHER_VERDICT = Command(b"", "(verdict)")
 
 
 def hello(verb: bytes, name: bytes) -> Command:
     """EHLO, HELO or LHLO; nothing goes with it, for its answer decides what may."""
-    return Command(spoken(verb, name), f"{verb.decode()} {name.decode('ascii', 'backslashreplace')}", alone=True)
+    return Command(spoken(verb, name), alone=True)
 
 
 def secret(*words: bytes, shown: str) -> Command:
@@ -98,20 +98,17 @@ def secret(*words: bytes, shown: str) -> Command:
 
 def etrn(domain: bytes) -> Command:
     """ETRN (RFC 1985): ask the server to send what it holds for *domain*."""
-    line = spoken(b"ETRN", domain)
-    return Command(line, line.decode("ascii", "backslashreplace").rstrip())
+    return Command(spoken(b"ETRN", domain))
 
 
 def mail(sender: bytes, parameters: tuple[bytes, ...]) -> Command:
     """MAIL FROM; *sender* b"" is the null return path."""
-    line = spoken(b"MAIL FROM:<%b>" % sender, *parameters)
-    return Command(line, line.decode("utf-8", "backslashreplace").rstrip())
+    return Command(spoken(b"MAIL FROM:<%b>" % sender, *parameters))
 
 
 def rcpt(recipient: bytes) -> Command:
     """RCPT TO; the address was found safe by routing, and a control character is a ValueError all the same."""
-    line = spoken(b"RCPT TO:<%b>" % recipient)
-    return Command(line, line.decode("utf-8", "backslashreplace").rstrip())
+    return Command(spoken(b"RCPT TO:<%b>" % recipient))
 
 
 def content(ending: bytes) -> Command:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,7 +97,7 @@ class Account:
     name: str = ""
     place: str = ""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Return what journal and state call the mailbox: user@host, the port only where it is an unusual one."""
         return f"{self.user}@{HostPort(self.host.lower(), 0 if self.port in (POP_PORT, POPS_PORT) else self.port)}"

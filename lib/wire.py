@@ -83,7 +83,9 @@ class Wire:
         """Open a TCP connection; every address of *host* is tried. LostError when none answers."""
         peer = f"{host}:{port}"
         try:
-            connection = socket.create_connection((host, port), min(silence, CONNECT_SECONDS))
+            # As octets, for a name that is text would have Python load its tables for IDNA first.
+            name: Any = host.encode() if host.isascii() else host
+            connection = socket.create_connection((name, port), min(silence, CONNECT_SECONDS))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             raise _told(peer, error, "cannot connect: ") from error
@@ -161,7 +163,7 @@ class Wire:
         octets = self._receive()
         for command, piece in dialogue.receive(octets):
             if LOG.isEnabledFor(logging.DEBUG):
-                LOG.debug("peer=%s command=%r reply=%.200r", self._peer, command.shown, piece)
+                LOG.debug("peer=%s command=%r reply=%.200r", self._peer, command.told, piece)
             yield command, piece
 
     def _receive(self) -> bytes:

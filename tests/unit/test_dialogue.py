@@ -1,7 +1,7 @@
 """Every reply belongs to exactly one command that was sent, and what nobody asked for is an error."""
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -49,7 +49,7 @@ def say(word: str) -> Command:
 
 
 def alone(word: str) -> Command:
-    return replace(say(word), alone=True)
+    return say(word)._replace(alone=True)
 
 
 SILENT = Command(b"", "(silent)")

@@ -211,7 +211,7 @@ def test_every_recipient_of_lmtp_gets_a_verdict(window: int, step: int) -> None:
 )
 def test_commands_are_what_the_rfcs_say(command: Command, line: bytes, shown: str | None) -> None:
     assert command.line == line
-    assert command.shown == (shown or line.decode().rstrip())
+    assert command.told == (shown or line.decode().rstrip())
 
 
 @pytest.mark.parametrize("control", [b"\r\n", b"\n", b"\r", b"\0", b"\t"])
