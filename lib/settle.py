@@ -7,7 +7,7 @@ fetcher hears of it, which deletes only after the journal is synced. A dud is fs
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 
@@ -211,7 +211,7 @@ class Clerk:
         self._end(parcel, "refused" if refused else "delivered", verdicts, settled=True)
 
     def _defer(self, parcel: Parcel, owed: tuple[bytes, ...], verdicts: dict[bytes, Verdict]) -> None:
-        self._end(replace(parcel, recipients=owed), "deferred", verdicts, settled=False)
+        self._end(parcel._replace(recipients=owed), "deferred", verdicts, settled=False)
 
     def _bury(self, parcel: Parcel, whom: tuple[bytes, ...], reasons: list[bytes] | list[str]) -> None:
         """Write a dud, fsynced; only then is the message settled."""
