@@ -108,4 +108,8 @@ class SilenceError(LostError, TimeoutError):
 
 
 class TlsError(LostError):
-    """TLS was refused, failed, or the certificate does not verify."""
+    """TLS was refused or failed."""
+
+
+class CertificateError(TlsError):
+    """The certificate does not prove who the peer is."""

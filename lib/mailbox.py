@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lib import pop3, sasl
 from lib.dialogue import Command, Dialogue
-from lib.errors import AccountError, LoginError, LostError, PeerError, SilenceError
+from lib.errors import AccountError, CertificateError, LoginError, LostError, PeerError, SilenceError, TlsError
 from lib.listing import Listed
 from lib.pop3 import Body, Capabilities, Status
 from lib.settings import Account, Tls
@@ -83,12 +83,22 @@ class Mailbox:
 
     def _greeted(self) -> bytes:
         if self.account.tls is Tls.IMPLICIT:
-            self.wire.start_tls(self._trust())
+            self._encrypt()
         self.dialogue, self._pieces = Dialogue(pop3.Framer()), deque()
         status = self._greeting()
         if not status.ok:
             raise AccountError(f"the server does not greet: {visible(status.text)}")
         return status.text
+
+    def _encrypt(self) -> None:
+        """Shake hands; what goes wrong names the settings to look at."""
+        account = self.account
+        try:
+            self.wire.start_tls(Trust(account.host, self.terms.authorities, account.pin))
+        except CertificateError as error:
+            raise CertificateError(f"{error}: see host and pin= of {account.place}, and pf_tls_ca") from error
+        except TlsError as error:
+            raise TlsError(f"{error}: see port and tls= of {account.place}") from error
 
     def _greeting(self) -> Status:
         try:
@@ -96,9 +106,6 @@ class Mailbox:
         except SilenceError as error:
             hint = "" if self.wire.encrypted else "; does this port want tls=implicit?"
             raise SilenceError(f"{error} (no greeting{hint})") from error
-
-    def _trust(self) -> Trust:
-        return Trust(self.account.host, self.terms.authorities, self.account.pin)
 
     def _asked_capabilities(self) -> Capabilities:
         status, listing = self.whole(pop3.CAPA)
@@ -112,7 +119,7 @@ class Mailbox:
         status, _ = self.whole(pop3.STLS)
         if not status.ok:
             raise AccountError(f"STLS refused ({visible(status.text)}): see tls= of {self.account.place}")
-        self.wire.start_tls(self._trust())
+        self._encrypt()
         self.capabilities = self._asked_capabilities()
 
     def _warn_of_plaintext(self) -> None:

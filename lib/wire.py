@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lib.dialogue import Dialogue, Piece
-from lib.errors import LostError, SilenceError, TlsError
+from lib.errors import CertificateError, LostError, SilenceError, TlsError
 
 LOG = logging.getLogger("popfetch.wire")
 P = TypeVar("P", bound=Piece)
@@ -126,10 +126,10 @@ class Wire:
             if trust.pin is not None:
                 self._check_pin(trust.pin)
         except ssl.SSLCertVerificationError as error:
-            raise TlsError(f"{self._peer}: the certificate does not verify: {error.verify_message}") from error
+            raise CertificateError(f"{self._peer}: the certificate does not verify: {error.verify_message}") from error
         except ssl.SSLError as error:
             reason = (error.reason or str(error)).replace("_", " ").lower()
-            hint = "; does this port speak TLS at once?" if "wrong version number" in reason else ""
+            hint = "; it seems not to speak TLS from the start" if "wrong version number" in reason else ""
             raise TlsError(f"{self._peer}: TLS failed: {reason}{hint}") from error
         except (OSError, ValueError) as error:
             raise TlsError(f"{self._peer}: TLS failed: {error}") from error
@@ -139,7 +139,7 @@ class Wire:
         certificate = self._socket.getpeercert(binary_form=True)  # type: ignore[attr-defined] # an SSLSocket by now
         found = hashlib.sha256(certificate or b"").digest()
         if found != pin:
-            raise TlsError(f"{self._peer}: the certificate is not the pinned one but sha256:{found.hex()}")
+            raise CertificateError(f"{self._peer}: the certificate is not the pinned one but sha256:{found.hex()}")
 
     def send(self, octets: bytes) -> None:
         """Send all of *octets*, in no more than the allowed silence a call."""
