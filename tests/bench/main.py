@@ -20,6 +20,7 @@ from tests.bench.stock import Stock, account_names
 
 HERE = Path(__file__).parent
 MEMORY = Path("/dev/shm")  # the mailboxes are not what is measured
+ROOT = os.geteuid() == 0
 SYSTEM = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
@@ -31,7 +32,8 @@ class Site:
         self._disk = disk
         self._memory = memory
         self._line = stack.enter_context(contextlib.ExitStack())
-        self._line_name = "loop"
+        self._line_name = ""
+        self._ports: Sequence[int] = ()
         self._dovecots: dict[Place, servers.Dovecot] = {}
         self._receivers: dict[str, servers.Receiver] = {}
         (memory / "mail").mkdir()
@@ -39,7 +41,7 @@ class Site:
 
     @functools.cached_property
     def _ends(self) -> tuple[Place, Place]:
-        return self._stack.enter_context(place.namespaces())
+        return self._stack.enter_context(place.namespaces()) if ROOT else (LOOPBACK, LOOPBACK)
 
     def near(self, line: str) -> Place:
         return LOOPBACK if line == "loop" else self._ends[0]
@@ -58,14 +60,25 @@ class Site:
         return self._receivers[name]
 
     def pop(self, line: str) -> servers.Dovecot:
-        """Give the Dovecot behind that line, and lay the line."""
+        """Give the Dovecot at the far end of that line."""
+        return self.dovecot(LOOPBACK if line == "loop" else self._ends[1])
+
+    def ports(self, line: str) -> Sequence[int]:
+        """Lay the line, and give the plain and the TLS port that clients see through it."""
         if line != self._line_name:
             self._line.close()
-            self._line_name = line
-            emulated = rows.LINES[line]
-            if emulated is not None:
-                self._line.enter_context(place.link(*self._ends, emulated, self._link, self._disk / "line.log"))
-        return self.dovecot(LOOPBACK if line == "loop" else self._ends[1])
+            self._line_name, self._ports = line, self._lay(rows.LINES[line], self.pop(line))
+        return self._ports
+
+    def _lay(self, line: rows.Line | None, pop: servers.Dovecot) -> Sequence[int]:
+        ports = (pop.plain, pop.tls)
+        log = self._disk / "line.log"
+        if line is None:
+            return ports
+        if not ROOT:
+            return self._line.enter_context(place.relay(ports, line, log))
+        self._line.enter_context(place.link(*self._ends, line, self._link, log))
+        return ports
 
     @functools.cached_property
     def _link(self) -> Path:
@@ -89,14 +102,15 @@ class Site:
 def one_run(site: Site, row: Row, stock: Stock, name: str, bounds: Bounds) -> Cost:
     """Fill the mailboxes, run one program, check what arrived."""
     pop, near = site.pop(row.line), site.near(row.line)
-    receiver = site.receiver(row.receiver, near)
+    receiver, ports = site.receiver(row.receiver, near), site.ports(row.line)
     accounts = account_names(rows.WORKS[row.work])
     stock.refill()
     pop.warm(accounts)
     receiver.clear()
     with site.folder() as folder:
-        address = (pop.host, pop.tls if row.tls else pop.plain)
-        job = clients.Job(folder, accounts, address, ("127.0.0.1", receiver.port), pop.cert if row.tls else None)
+        job = clients.Job(
+            folder, accounts, (pop.host, ports[row.tls]), ("127.0.0.1", receiver.port), pop.cert if row.tls else None
+        )
         client = clients.CLIENTS[name]
         command = near.argv(site.timed, folder / "cost", *client.prepare(job))
         environment = {key: os.environ[key] for key in SYSTEM if key in os.environ} | {"HOME": str(folder)}

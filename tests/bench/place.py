@@ -137,6 +137,17 @@ def link(near: Place, far: Place, line: Line, binary: Path, log: Path) -> Iterat
 
 
 @contextlib.contextmanager
+def relay(ports: Sequence[int], line: Line, log: Path) -> Iterator[list[int]]:
+    """Do as well as one can without being root: give ports from which a slow relay leads to those."""
+    ours = [free_port() for _ in ports]
+    pairs = [f"{ours_}:{theirs}" for ours_, theirs in zip(ours, ports, strict=True)]
+    program = Path(__file__).with_name("proxy.py")
+    with process([sys.executable, "-S", program, *map(str, line), *pairs], log):
+        answers(LOOPBACK, "127.0.0.1", ours[0])
+        yield ours
+
+
+@contextlib.contextmanager
 def stoppable() -> Iterator[None]:
     """Let Ctrl-C (in a background job, too) and SIGTERM end the bench, so that everything is cleaned up."""
     old = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}

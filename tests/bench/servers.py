@@ -118,14 +118,13 @@ postlog   unix-dgram n - n - 1 postlogd
 
 
 class Dovecot(NamedTuple):
-    """A POP server that runs: where it is seen from the client's side, and where it is at home."""
+    """A POP server that runs: at home at `place`, on two ports; where clients see it is the line's business."""
 
     place: Place
     host: str
     plain: int
     tls: int
     cert: Path
-    mail: Path
 
     def warm(self, accounts: list[str]) -> None:
         """Let it index each mailbox, as it would have after a delivery of its own."""
@@ -173,7 +172,7 @@ def dovecot(place: Place, root: Path, mail: Path) -> Iterator[Dovecot]:
     """Run Dovecot there, with its mailboxes under `mail`."""
     root.mkdir()
     host = "127.0.0.1" if place == LOOPBACK else FAR
-    server = Dovecot(place, host, free_port(), free_port(), root / "cert.pem", mail)
+    server = Dovecot(place, host, free_port(), free_port(), root / "cert.pem")
     _certificate(root, host)
     ours = os.geteuid() != 0
     me = pwd.getpwuid(os.geteuid()).pw_name
