@@ -1,7 +1,8 @@
 """duds.dat on disk: what nobody would take, with the reasons. What stands in it is lib/mbox.py's.
 
-The law: when append() returns the dud is on disk; when it fails the file is as it was. A dud that a power cut left half
-done says so itself. Nothing is ever taken out but by remove(), which writes the file anew, all or nothing.
+The law: when append() returns the dud is on disk; when it fails the file is as it was. After a kill or a power cut
+has() says whether an append() came to its end, and takes back what it left half done. Nothing else is ever taken out
+but by remove(), which writes the file anew, all or nothing.
 """
 
 import contextlib
@@ -18,12 +19,15 @@ from typing import BinaryIO
 
 from lib import mbox, ownfile
 from lib.errors import StorageError
+from lib.facts import UID_KEPT
 from lib.mbox import Dud, Quoter, Unquoter
 
 PIECE = 64 << 10  # octets that are read at a time
 LONGEST_LINE = 64 << 10  # octets of a line that are looked at
 MAX_HEADER_LINES = 1000  # in which a Subject is looked for
 _BETWEEN = re.compile(rb"(?:\n(?:F(?:rom?|r)?)?\0*\n*)?")  # a blank line, and what a power cut may leave of a separator
+
+_BEGUN = re.compile(rb"\n*(?:F(?:rom?|r)?|\0.*)?", re.DOTALL)  # what stands before the separator of one that was begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,24 @@ class Duds:
             if new:
                 ownfile.sync_folder(self._path.parent)
 
+    def length(self) -> int:
+        """Return how many octets are in the file. Raises StorageError."""
+        with self._lock, self._reading() as file:
+            return file.seek(0, os.SEEK_END)
+
+    def has(self, account: str, uid: bytes, length: int) -> bool:
+        """Say whether an append() of that message to a file of *length* octets came to its end; undo what it began.
+
+        What does not look like a beginning of ours is left as it is: somebody may have been in the file meanwhile.
+        Raises StorageError.
+        """
+        with self._lock:
+            with self._reading() as file:
+                whole, begun = _behind(file, length, account, uid)
+            if begun:
+                self._cut(length)
+            return whole
+
     def list(self) -> list[DudInfo]:
         """Return what is in the file. Raises StorageError."""
         with self._lock, self._reading() as file:
@@ -116,6 +138,14 @@ class Duds:
             with contextlib.suppress(OSError):
                 os.ftruncate(descriptor, length)
             raise
+
+    def _cut(self, length: int) -> None:
+        descriptor = ownfile.open_own(self._path, create=False)
+        try:
+            with ownfile.saying(self._path):
+                os.ftruncate(descriptor, length)
+        finally:
+            os.close(descriptor)
 
     def _write(self, descriptor: int, length: int, dud: Dud, chunks: Iterator[bytes]) -> None:
         """Write the dud as an unfinished one, sync, and only then say that it is finished."""
@@ -212,6 +242,18 @@ def _end(file: BinaryIO, message: int, size: int, after: int) -> int:
         return message + size
     file.seek(after - 2)
     return max(after - (file.read(2) == b"\n\n"), message)
+
+
+def _behind(file: BinaryIO, length: int, account: str, uid: bytes) -> tuple[bool, bool]:
+    """Say what stands behind *length* octets: that dud, and whole; or nothing but what was begun of one."""
+    places = [place for place in _places(file) if place.start >= length]
+    if places and places[0].told.size is not None:
+        dud = places[0].told.dud
+        return (dud.account, dud.uid[:UID_KEPT]) == (account, uid[:UID_KEPT]), False
+    file.seek(length)
+    gap = file.read(places[0].start - length if places else LONGEST_LINE)
+    begun = bool(gap or places) and len(places) < 2
+    return False, begun and _BEGUN.fullmatch(gap) is not None
 
 
 def _info(number: int, place: _Place, file: BinaryIO) -> DudInfo:

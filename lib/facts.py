@@ -45,6 +45,7 @@ class Entry:
     why: str = ""  # the last trouble
     vanished: float | None = None  # since when the server does not list it
     uid_kept: bytes = b""  # the beginning of a UID that the key does not tell
+    burial: int | None = None  # octets of duds.dat behind which it was to be written there
 
     @property
     def uid(self) -> bytes:
@@ -89,6 +90,14 @@ class Delivered(NamedTuple):
     key: str
     sha: str
     at: float
+
+
+class Burying(NamedTuple):
+    """It will be written to duds.dat behind the *length* octets that are there now; None: it was not after all."""
+
+    account: str
+    key: str
+    length: int | None
 
 
 class Dud(NamedTuple):
@@ -161,7 +170,7 @@ class Mark(NamedTuple):
     account: str = ""
 
 
-Fate = Spooled | Verdicts | Delivered | Dud | Left | Gone | Trouble
+Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Gone | Trouble
 Record = Fate | Renamed | Vanished | Seen | Whole | Mark
 
 
@@ -214,6 +223,11 @@ def _settle(entries: dict[str, Entry], record: Delivered | Dud) -> None:
     entry = _entry(entries, record.key)
     entry.status = Status.DUD if type(record) is Dud else Status.DELIVERED
     entry.sha, entry.settled, entry.sender, entry.recipients = record.sha, record.at, b"", {}
+    entry.burial = None
+
+
+def _burying(entries: dict[str, Entry], record: Burying) -> None:
+    _entry(entries, record.key).burial = record.length
 
 
 def _left(entries: dict[str, Entry], record: Left) -> None:
@@ -270,6 +284,7 @@ _RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
     Spooled: _spooled,
     Verdicts: _verdicts,
     Delivered: _settle,
+    Burying: _burying,
     Dud: _settle,
     Left: _left,
     Gone: _gone,

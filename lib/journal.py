@@ -24,6 +24,7 @@ from lib.facts import (
     SETTLED,
     UID_KEPT,
     WORDS_KEPT,
+    Burying,
     Delivered,
     Dud,
     Entry,
@@ -48,9 +49,9 @@ from lib.facts import (
 )
 
 __all__ = [
-    "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Damage", "Delivered", "Dud", "Entry", "Gone", "Ledger", "Left", "Mark",
-    "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Trouble", "Vanished", "Verdict", "Verdicts", "Whole",
-    "apply", "compact", "encode", "replay", "sha_key", "uid_key",
+    "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "Damage", "Delivered", "Dud", "Entry", "Gone", "Ledger",
+    "Left", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Trouble", "Vanished", "Verdict",
+    "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key", "uid_key",
 ]  # fmt: skip
 
 DAY = 86400.0
@@ -206,7 +207,7 @@ def _kept_uid(record: Spooled) -> str:
     return "" if tells_uid(record.key) else _text(record.uid[:UID_KEPT])
 
 
-_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "")  # what a short line of an entry leaves out
+_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "", [])  # what a short line of an entry leaves out
 
 
 def _dump(record: Whole) -> list[Any]:
@@ -215,8 +216,9 @@ def _dump(record: Whole) -> list[Any]:
     times = (float(entry.settled), float(entry.since))
     envelope = (_text(entry.sender), _said(entry.recipients))
     vanished = [] if entry.vanished is None else [float(entry.vanished)]
+    burial = [] if entry.burial is None else [entry.burial]
     fields: list[Any] = [entry.key, entry.status.value, entry.sha, *times, entry.size, entry.number, *envelope]
-    fields += [entry.troubles, entry.why, vanished, _text(entry.uid_kept)]
+    fields += [entry.troubles, entry.why, vanished, _text(entry.uid_kept), burial]
     while not fields[-1]:
         fields.pop()
     return fields
@@ -224,10 +226,11 @@ def _dump(record: Whole) -> list[Any]:
 
 def _load(account: str, key: str, status: str, *fields: Any) -> Whole:
     told: tuple[Any, ...] = (*fields, *_UNSAID[len(fields) :])
-    sha, settled, since, size, number, sender, said, troubles, why, vanished, uid = told
-    gone = float(vanished[0]) if vanished else None
+    sha, settled, since, size, number, sender, said, troubles, why, vanished, uid, burial = told
+    gone, length = float(vanished[0]) if vanished else None, int(burial[0]) if burial else None
     envelope = (_octets(sender), _heard(said))
-    entry = Entry(key, Status(status), sha, size, number, since, settled, *envelope, troubles, why, gone, _octets(uid))
+    entry = Entry(key, Status(status), sha, size, number, since, settled, *envelope, troubles, why, gone)
+    entry.uid_kept, entry.burial = _octets(uid), length
     return Whole(account, entry)
 
 
@@ -251,6 +254,13 @@ _KINDS = (
         lambda account, key, sender, said, at: Verdicts(account, key, _octets(sender), _heard(said), at),
     ),
     _Kind("D", Delivered, _key_sha_at, [str, str, float], Delivered),
+    _Kind(
+        "B",
+        Burying,
+        lambda r: [r.key, [] if r.length is None else [r.length]],
+        [str, list],
+        lambda account, key, length: Burying(account, key, int(length[0]) if length else None),
+    ),
     _Kind("X", Dud, _key_sha_at, [str, str, float], Dud),
     _Kind("L", Left, lambda r: [r.key, r.size, float(r.at)], [str, int, float], Left),
     _Kind("G", Gone, lambda r: [list(r.keys)], [list], lambda account, keys: Gone(account, tuple(map(str, keys)))),
@@ -258,7 +268,7 @@ _KINDS = (
     _Kind("R", Renamed, lambda r: [r.old, r.new], [str, str], Renamed),
     _Kind("-", Vanished, lambda r: [r.key, float(r.at)], [str, float], Vanished),
     _Kind("+", Seen, lambda r: [r.key], [str], Seen),
-    _Kind("E", Whole, _dump, [str, str, str, float, float, int, int, str, dict, int, str, list, str], _load),
+    _Kind("E", Whole, _dump, [str, str, str, float, float, int, int, str, dict, int, str, list, str, list], _load),
     _Kind("=", Mark, lambda _: [], [], Mark),
 )
 _BY_LETTER = {kind.letter: kind for kind in _KINDS}

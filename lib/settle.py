@@ -14,8 +14,8 @@ from threading import Lock
 from lib import caretaker, log
 from lib.consign import CARETAKER, recipients
 from lib.duds import Duds
-from lib.errors import SafetyNetError
-from lib.facts import ACCEPTED, OWED, REFUSED, Delivered, Dud, Trouble, Verdict, Verdicts
+from lib.errors import SafetyNetError, StorageError
+from lib.facts import ACCEPTED, OWED, REFUSED, Burying, Delivered, Dud, Trouble, Verdict, Verdicts
 from lib.ledger import Ledger
 from lib.message import Canon
 from lib.outcome import Tally, Watch
@@ -224,7 +224,14 @@ class Clerk:
 
         when = datetime.fromtimestamp(self.now(), UTC)
         with self._lock:
-            self.duds.append(when, parcel.account, parcel.uid, parcel.sender, whom, reasons, mended())
+            # A pass that is killed from here on is told by the journal where to look for what it has written.
+            self.ledger.note(Burying(parcel.account, parcel.key, self.duds.length()))
+            self.ledger.sync()
+            try:
+                self.duds.append(when, parcel.account, parcel.uid, parcel.sender, whom, reasons, mended())
+            except StorageError:
+                self.ledger.note(Burying(parcel.account, parcel.key, None))
+                raise
         self.ledger.note(Dud(parcel.account, parcel.key, parcel.sha, self.now()))
         self.ledger.flush()
         self._end(parcel, "duds", {b"": (REFUSED, b"; ".join(_octets(one) for one in reasons))}, settled=True)

@@ -16,7 +16,7 @@ from lib.consign import NOTICES, Moment, consign, origins
 from lib.courier import way
 from lib.duds import Duds
 from lib.errors import StorageError
-from lib.facts import SETTLED, Entry, Spooled, Status
+from lib.facts import SETTLED, Burying, Dud, Entry, Spooled, Status
 from lib.halt import Halt
 from lib.journal import sha_key, uid_key
 from lib.ledger import Ledger, damage_told
@@ -40,6 +40,7 @@ class Workplace:
     streak: Streak
     found: list[tuple[Stored, str]]
     corrupt: list[Corrupt]
+    buried: list[str]  # whose mail a killed pass had written to duds.dat, and not told
 
     def batch(self, state: State, watch: Watch, killed: Event) -> Batch:
         """Return a pass over these stores; what was found damaged in them is its first complaint."""
@@ -47,6 +48,8 @@ class Workplace:
         terms = Terms((settings.pf_dflt_address or "").encode(), settings.pf_give_up)
         clerk = Clerk(self.ledger, self.spool, self.duds, terms, self.streak, watch, time.time)
         accounts, halt = dict(state.accounts), Halt(killed)
+        while self.buried:
+            clerk.tally(self.buried.pop()).duds += 1
         batch = Batch(settings, clerk, way(settings), origins(settings), watch, accounts, halt)
         if self.ledger.damages:
             batch.complaints.append(StorageError(damage_told(self.ledger.damages)))
@@ -93,16 +96,31 @@ def opened(settings: Settings, duds_in_a_row: int) -> Iterator[Workplace]:
     spool, ledger = Spool(work, settings.pf_spool_limit), Ledger(work / "popfetch.journal")
     try:
         ledger.load(time.time())
+        duds = Duds(work / "duds.dat")
+        buried = list(_buried(ledger, duds))
         whole, corrupt = spool.recover()
         found = list(_named(whole, ledger, spool))
         _note_lost(ledger, {(stored.account, key) for stored, key in found})
-        streak = Streak(duds_in_a_row, settings.pf_max_duds)
-        yield Workplace(settings, spool, ledger, Duds(work / "duds.dat"), streak, found, corrupt)
+        streak = Streak(duds_in_a_row + len(buried), settings.pf_max_duds)
+        yield Workplace(settings, spool, ledger, duds, streak, found, corrupt, buried)
         ledger.compact(time.time())
         ledger.sync()
     finally:
         spool.close()
         ledger.close()
+
+
+def _buried(ledger: Ledger, duds: Duds) -> Iterator[str]:
+    """Settle what a killed pass had written to duds.dat, undo what it had begun to write; yield whose it was."""
+    for account, entries in ledger.entries.items():
+        for key, entry in list(entries.items()):
+            if entry.burial is None or entry.status in SETTLED:
+                continue
+            if duds.has(account, entry.uid, entry.burial):
+                ledger.note(Dud(account, key, entry.sha, time.time()))
+                yield account
+            else:
+                ledger.note(Burying(account, key, None))
 
 
 def _named(whole: list[Stored], ledger: Ledger, spool: Spool) -> Iterator[tuple[Stored, str]]:
