@@ -125,9 +125,7 @@ class Fetch:
             self.tally.oversize += 1
             if message.named and message.key not in self._entries:
                 self.ledger.note(Left(account, message.key, message.size, now))
-                self.complaints.append(
-                    f"a message of {message.size} octets is over pf_max_size and stays on the server"
-                )
+                self.remarks.append(f"a message of {message.size} octets is over pf_max_size and stays on the server")
         self._remember_absent(todo)
         self.ledger.note(*(Vanished(account, key, now) for key in todo.vanished))
         self.ledger.note(*(Seen(account, key) for key in todo.seen))

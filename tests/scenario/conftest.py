@@ -85,6 +85,7 @@ class Server:
     def __init__(self, conf: Conf, run_pass: RunPass, smtp: SmtpServer) -> None:
         self.conf = conf
         self.work = conf.work
+        self.work = conf.work
         self.run_pass = run_pass
         self.smtp = smtp
 
