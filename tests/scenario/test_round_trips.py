@@ -1,0 +1,96 @@
+"""The line is money: how often a session waits for the server. The peer holds its replies back until we are silent."""
+
+import pytest
+
+from tests.scenario.conftest import Server
+from tests.scenario.mails import mail
+from tests.scenario.pop import LOGIN, end, numbered, retr
+
+DELE = "C~ DELE [0-9]+\nS: +OK\n"
+MAIL = {"one": mail("Subject: one")}
+CAPA = """
+    C: CAPA
+    S: +OK
+    S: PIPELINING
+    S: .
+"""
+PIPELINING = f"""
+    S: +OK
+    {CAPA}
+    C: USER bob
+    S: +OK
+    C: PASS geheim-bob
+    S: +OK
+    {CAPA}
+"""
+
+
+def session(login: str, messages: int) -> str:
+    """Return a session that downloads and deletes so many messages; a client may send ahead of what is said."""
+    numbers = range(1, messages + 1)
+    return f"""
+        -- latency 0.05
+        {login}
+        C: UIDL
+        {numbered({number: f"u{number}" for number in numbers})}
+        C: LIST
+        {numbered(dict.fromkeys(numbers, "100"))}
+        {"".join(retr(number, "one") for number in numbers)}
+        {DELE * messages}
+        {end()}
+    """
+
+
+@pytest.fixture(autouse=True)
+def one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let deletions wait for the end however slow this machine is."""
+    monkeypatch.setattr("lib.deletions.GROUP_SECONDS", 60.0)
+
+
+@pytest.mark.parametrize(
+    ("messages", "rounds"),
+    [
+        (1, 4),  # CAPA · login, CAPA, UIDL, LIST · RETR · DELE, QUIT
+        (4, 4),
+        (5, 5),  # the window begins with four
+        (50, 7),  # and doubles: 4, 8, 16, 22
+        (200, 9),  # 4, 8, 16, 32, 64, 76
+    ],
+)
+def test_with_pipelining_round_trips_do_not_grow_with_the_number_of_messages(
+    server: Server, messages: int, rounds: int
+) -> None:
+    passed = server(session(PIPELINING, messages), given=MAIL)
+    assert passed[:3] == (0, "", "")
+    assert rounds <= passed.rounds <= rounds + 2  # a busy machine makes us look silent once or twice
+
+
+def test_without_pipelining_a_message_costs_two_round_trips_and_no_list(server: Server) -> None:
+    passed = server(session(LOGIN, 10), given=MAIL)
+    assert passed[:3] == (0, "", "")
+    assert passed.rounds == 26  # CAPA, USER, PASS, UIDL, LIST, ten RETR, ten DELE, QUIT
+    assert passed.heard.count(b"LIST") == passed.heard.count(b"UIDL") == 1
+    assert b"TOP" not in passed.heard
+    assert b"STAT" not in passed.heard
+
+
+def test_an_empty_mailbox_costs_no_more_than_it_must(server: Server) -> None:
+    assert server(session(PIPELINING, 0)).rounds <= 3
+
+
+def test_no_more_than_pf_window_is_sent_ahead(server: Server) -> None:
+    assert server(session(PIPELINING, 20), given=MAIL, pf_window=1).rounds >= 20 + 20
+    assert server(session(PIPELINING, 20), given=MAIL, pf_window=5).rounds < 12
+
+
+def test_a_server_that_stumbles_is_spared_from_then_on(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lib.values.Account.id", property(lambda self: f"{self.user}@{self.host}"))
+    option = "to=b@example.org name=bob"
+    stumbles = f"{PIPELINING}C: UIDL\nS: +OK\nS: 1 u1\nS: .\nC: LIST\nwhat?".replace("what?", "S: ... what?")
+    login = LOGIN.replace("S: -ERR", "S: +OK\nS: PIPELINING\nS: .", 1)
+    slow = session(f"{login}{CAPA}", 3)
+    passed = server(f"{stumbles}\n-- cut\n== next\n{slow}", option=option, given=MAIL)
+    assert passed[:3] == (0, "", "")
+    again = server(session(f"{login}{CAPA}", 3), option=option, given=MAIL)
+    assert again.code == 0
+    assert again.rounds >= 11  # one command at a time, in the next pass too
