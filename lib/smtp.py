@@ -155,8 +155,6 @@ class Stuffing:
 
     def feed(self, octets: bytes) -> bytes:
         """Return *octets* stuffed."""
-        if not octets:
-            return b""
         tail = self._tail
         self._tail = (tail + octets[-2:])[-2:]
         # The two bytes sent last stand in front, so that a dot that follows them is seen.

@@ -247,6 +247,11 @@ def test_a_status_line_without_end_is_not_waited_for(step: int, end: bytes) -> N
     assert (replies, broken) == ([], True)
 
 
+def test_what_is_still_to_be_read_of_others_makes_no_status_line_long() -> None:
+    octets = b"+OK " + b"x" * 5000 + b"\r\n"
+    assert outcome([NOOP] * 3, [octets * 2 + octets[:-1], b"\n"])[0] == [(True, b"x" * 5000, None)] * 3
+
+
 @pytest.mark.parametrize("step", [WHOLE, 1, 2, 7])
 @pytest.mark.parametrize(("body", "broken"), [(b"a\r\n" * 3, False), (b"12345678\r\n", True), (b"\r\n" * 5, True)])
 def test_a_body_over_its_limit_breaks_the_session(body: bytes, broken: bool, step: int) -> None:
@@ -387,6 +392,8 @@ def test_mechanisms_are_known_by_their_upper_case_names() -> None:
         (b"1 ", {1: b""}),
         (b"1   several blanks", {1: b"several blanks"}),
         (b"1 with blanks in it ", {1: b"with blanks in it"}),
+        (b"~1 abc", {}),
+        (b"1 ~abc~", {1: b"~abc~"}),
         (b"  7 abc", {7: b"abc"}),
         (b"007 abc", {7: b"abc"}),
         (b"+OK 1 abc", {1: b"abc"}),

@@ -84,6 +84,7 @@ def test_a_reply_cut_off_is_none(octets: bytes, reply: Reply) -> None:
 @pytest.mark.parametrize(
     "octets",
     [
+        b"\n",
         b"\r\n",
         b"25\r\n",
         b"2500\r\n",
@@ -154,6 +155,15 @@ def test_each_reply_has_its_own_limit() -> None:
     assert not broken
 
 
+@pytest.mark.parametrize("step", [WHOLE, 1, 1000])
+def test_a_long_reply_is_taken(step: int) -> None:
+    lines = [b"250-" + b"x" * 4092] * 7 + [b"250 " + b"x" * 4092]
+    assert sum(map(len, lines)) == smtp.MAX_REPLY
+    (reply,), broken = outcome(1, in_steps(b"".join(line + b"\n" for line in lines), step))
+    assert len(reply.lines) == 8
+    assert not broken
+
+
 @pytest.mark.parametrize("step", [WHOLE, 1000])
 def test_the_last_line_counts_as_well(step: int) -> None:
     octets = (b"250-" + b"x" * 8000 + b"\r\n") * 4 + b"250 " + b"x" * 900 + b"\r\n"
@@ -172,7 +182,9 @@ def test_nothing_may_be_said_between_starttls_and_the_handshake(injected: bytes)
         next(pairs)
 
 
-@pytest.mark.parametrize("command", [smtp.GREETING, smtp.STARTTLS, smtp.hello(b"EHLO", b"us")])
+@pytest.mark.parametrize(
+    "command", [smtp.GREETING, smtp.STARTTLS, smtp.hello(b"EHLO", b"us"), smtp.secret(b"AQ==", shown="***")]
+)
 def test_nothing_goes_out_with_what_decides_what_may(command: Command) -> None:
     dialogue = asked(command, smtp.RSET)
     assert dialogue.owed == 1
@@ -194,6 +206,10 @@ def test_every_recipient_of_lmtp_gets_a_verdict(window: int, step: int) -> None:
 @pytest.mark.parametrize(
     ("command", "line", "shown"),
     [
+        (smtp.STARTTLS, b"STARTTLS\r\n", None),
+        (smtp.DATA, b"DATA\r\n", None),
+        (smtp.RSET, b"RSET\r\n", None),
+        (smtp.QUIT, b"QUIT\r\n", None),
         (smtp.hello(b"EHLO", b"us.example"), b"EHLO us.example\r\n", "EHLO us.example"),
         (smtp.hello(b"LHLO", b"us"), b"LHLO us\r\n", "LHLO us"),
         (smtp.mail(NOBODY, ()), b"MAIL FROM:<>\r\n", "MAIL FROM:<>"),
