@@ -41,6 +41,7 @@ REPLIES = [
     ("words", b"250 2.1.0 Ok\r\n", Reply(250, (b"2.1.0 Ok",))),
     ("LF alone", b"250 Ok\n", Reply(250, (b"Ok",))),
     ("CR CR LF", b"250 Ok\r\r\n", Reply(250, (b"Ok",))),
+    ("only CRs go", b"250 Ok~\r\r\n", Reply(250, (b"Ok~",))),
     ("CR within", b"250 a\rb\r\n", Reply(250, (b"a\rb",))),
     ("octets", b"550 \xff\0\x1b[31m\r\n", Reply(550, (b"\xff\0\x1b[31m",))),
     ("lines", b"250-a\r\n250-b\r\n250 c\r\n", Reply(250, (b"a", b"b", b"c"))),
@@ -159,9 +160,14 @@ def test_each_reply_has_its_own_limit() -> None:
 def test_a_long_reply_is_taken(step: int) -> None:
     lines = [b"250-" + b"x" * 4092] * 7 + [b"250 " + b"x" * 4092]
     assert sum(map(len, lines)) == smtp.MAX_REPLY
-    (reply,), broken = outcome(1, in_steps(b"".join(line + b"\n" for line in lines), step))
-    assert len(reply.lines) == 8
+    replies, broken = outcome(2, in_steps(b"".join(line + b"\n" for line in lines) * 2, step))
+    assert [len(reply.lines) for reply in replies] == [8, 8]
     assert not broken
+
+
+def test_what_is_still_to_be_read_of_others_makes_no_line_long() -> None:
+    octets = b"250 " + b"x" * 5000 + b"\r\n"
+    assert outcome(3, [octets * 2 + octets[:-1], b"\n"]) == ([Reply(250, (b"x" * 5000,))] * 3, False)
 
 
 @pytest.mark.parametrize("step", [WHOLE, 1000])
