@@ -123,8 +123,6 @@ class Wire:
             self._wait_as_agreed()
             context = _context(trust.authorities, by_authority=trust.verify and trust.pin is None)
             self._socket = context.wrap_socket(self._socket, server_hostname=trust.name)
-            if trust.pin is not None:
-                self._check_pin(trust.pin)
         except ssl.SSLCertVerificationError as error:
             raise CertificateError(f"{self._peer}: the certificate does not verify: {error.verify_message}") from error
         except ssl.SSLError as error:
@@ -133,6 +131,8 @@ class Wire:
             raise TlsError(f"{self._peer}: TLS failed: {reason}{hint}") from error
         except (OSError, ValueError) as error:
             raise TlsError(f"{self._peer}: TLS failed: {error}") from error
+        if trust.pin is not None:
+            self._check_pin(trust.pin)
         self.encrypted = True
 
     def _check_pin(self, pin: bytes) -> None:
