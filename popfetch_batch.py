@@ -84,9 +84,12 @@ def one_pass(settings: Settings, watch: Watch, killed: Event, *, scheduled: bool
     path, now = settings.work_path / "popfetch_state.toml", time.time()
     known = state.load(path)
     if known.tripped:
-        raise SafetyNetError("stopped by the safety net: see --status and --duds list, mend the cause, then --reset")
+        line_of(settings).hang_up()  # only if a killed pass left it open
+        why = known.damaged or "stopped by the safety net: see --status and --duds list, mend the cause"
+        raise SafetyNetError(f"{why}; nothing runs until --reset")
     interval = settings.pf_isinterval
     if scheduled and not schedule.due(now, known.last_start, known.last_end, settings.ras_timer, interval):
+        line_of(settings).hang_up()
         return Outcome()
     known = replace(known, last_start=now)
     state.save(path, known)
@@ -106,8 +109,7 @@ def one_pass(settings: Settings, watch: Watch, killed: Event, *, scheduled: bool
 
 def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountOutcome]:
     """Send again what the spool holds, raise the line, drain every account, hang up, deliver what is left."""
-    marker = settings.work_path / "popfetch.line"
-    line = dial.line(settings, marker=marker, logger=logging.getLogger("popfetch.dial"), reveal=password.reveal)
+    line = line_of(settings)
     outcomes: list[AccountOutcome] = []
     try:
         batch.halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit")
@@ -124,6 +126,12 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
         line.hang_up()
         batch.finish()
     return batch.counted(outcomes)
+
+
+def line_of(settings: Settings) -> Line:
+    """Return the line that dmail.conf describes; it is ours already if a killed pass left it open."""
+    marker = settings.work_path / "popfetch.line"
+    return dial.line(settings, marker=marker, logger=logging.getLogger("popfetch.dial"), reveal=password.reveal)
 
 
 def raise_line(settings: Settings, batch: Batch, line: Line) -> None:

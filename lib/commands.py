@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lib import check as settings_check
-from lib import conf, console, definitions, dry_run, journal, log, ownfile, redeliver, state
+from lib import conf, console, definitions, dry_run, journal, log, ownfile, recovery, redeliver, state
 from lib.cli import Verb, Wish
 from lib.conf import Plan
 from lib.definitions import Installation
@@ -18,6 +18,7 @@ from lib.facts import Status as Known
 from lib.ledger import Ledger, damage_told
 from lib.runlock import only_pass
 from lib.settings import Settings
+from lib.spool import Spool
 from lib.status import AccountStatus, Status, Waiting
 
 
@@ -96,6 +97,10 @@ def reset(plan: Plan, _wish: Wish) -> Exit:
         try:
             ledger.load(time.time())
             journal = ledger.reset_damage(time.time())
+            if journal is not None:  # of what the damaged lines said nothing is known: what is whole is delivered
+                spool = Spool(settings.work_path, settings.pf_spool_limit)
+                recovery.adopt(spool.recover()[0], ledger)
+                spool.close()
         finally:
             ledger.close()
     for path in (aside, journal):

@@ -6,7 +6,7 @@ what waits. From the first verdict on the journal's recipients hold: nobody who 
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -87,6 +87,7 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
         owed=tuple(who for who in everybody if said.get(who, (OWED, b""))[0] == OWED),
         since=entry.since if entry is not None and entry.since else when.timestamp(),
         began=tick,
+        counts=not loop,  # anybody can write Received lines, and nobody may stop all mail with that
         fault=loop or ("" if everybody else NOBODY),
         unfiltered=route.by_to_unfiltered,
         suspect=entry is not None and entry.troubles > 0,
@@ -94,22 +95,32 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
 
 
 def origins(settings: Settings) -> Callable[[str], Origin]:
-    """Return what tells of an account's id where its mail comes from and who routes it; unknown ids by the defaults."""
+    """Return what tells of an account's id where its mail comes from and who routes it, known to dmail.conf or not."""
     by = socket.gethostname()
 
-    def origin(account: Account) -> Origin:
+    def origin(account: Account, name: str, label: str) -> Origin:
         rules = routing.rules(settings, account)
-        return Origin(account.id, account.name, account.host, "", "POP3", by, rules, settings.pf_mail_from)
+        return Origin(name, label, account.host, "", "POP3", by, rules, settings.pf_mail_from)
 
-    known = {account.id: origin(account) for account in settings.pf_user}
+    known = {account.id: origin(account, account.id, account.name) for account in settings.pf_user}
 
     def find(name: str) -> Origin:
         if name not in known:
-            host = name.rpartition("@")[2]
-            to = settings.pf_notify_address if name == NOTICES else None
-            stranger = Account(user=name, password=Secret("", ""), host=host, to=to, headers=settings.pf_header)
-            rules = routing.rules(settings, stranger)
-            known[name] = Origin(name, name, host, "", "POP3", by, rules, settings.pf_mail_from)
+            found = origin(_stranger(settings, name), name, name)
+            known[name] = found if _filters(settings) else replace(found, rules=found.rules._replace(headers=()))
         return known[name]
 
     return find
+
+
+def _filters(settings: Settings) -> bool:
+    """Say whether nobody but people of ours can be a recipient, whatever the options of an account were."""
+    return bool(settings.pf_accept_domain or settings.pf_domain)
+
+
+def _stranger(settings: Settings, name: str) -> Account:
+    """Return what stands for an account that dmail.conf does not name any more, and for the one of our notices."""
+    host, colon, port = name.rpartition("@")[2].rpartition(":")
+    to = settings.pf_notify_address if name == NOTICES else None
+    named = host if colon and port.isdigit() and ":" not in host else name.rpartition("@")[2]
+    return Account(user=name, password=Secret("", ""), host=named, to=to, headers=settings.pf_header)

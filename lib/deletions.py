@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from lib import pop3
 from lib.dialogue import Command
-from lib.facts import Gone
+from lib.facts import ASKED, PROMISED, UID, Deleting, Gone
 from lib.ledger import Ledger
 from lib.mailbox import Mailbox
 from lib.visible import visible
@@ -27,7 +27,7 @@ class Deletions:
     ledger: Ledger
     _waiting: dict[str, int] = field(default_factory=dict)  # key → message number
     _asked: dict[bytes, str] = field(default_factory=dict)  # the command's line → key
-    _gone: list[str] = field(default_factory=list)
+    _gone: set[str] = field(default_factory=set)
     _quit: pop3.Status | None = None
     _last: float = field(default_factory=time.monotonic)
 
@@ -38,15 +38,17 @@ class Deletions:
     def ask_some(self) -> None:
         """Ask what waits, if that has not been done for a while. StorageError."""
         if self._waiting and time.monotonic() - self._last >= GROUP_SECONDS:
-            self._ask()
+            self._ask(quitting=False)
 
-    def _ask(self) -> None:
-        self.ledger.sync()
-        for key, number in self._waiting.items():
-            command = pop3.dele(number)
-            self._asked[command.line] = key
-            self.mailbox.dialogue.ask(command)
+    def _ask(self, *, quitting: bool) -> None:
+        commands = {key: pop3.dele(number) for key, number in self._waiting.items()}
         self._waiting.clear()
+        self._asked.update((command.line, key) for key, command in commands.items())
+        if quitting and self._asked:
+            # From here on these may be deleted without our knowing: what is listed under their UIDs is looked at again.
+            self.ledger.note(Deleting(self.mailbox.account.id, tuple(self._asked.values()), ASKED))
+        self.ledger.sync()
+        self.mailbox.dialogue.ask(*commands.values())
         self._last = time.monotonic()
 
     def hear(self, command: Command, status: pop3.Status) -> None:
@@ -54,7 +56,7 @@ class Deletions:
         if command is pop3.QUIT:
             self._quit = status
         elif status.ok and command.line in self._asked:
-            self._gone.append(self._asked[command.line])
+            self._gone.add(self._asked[command.line])
 
     def take_leave(self, window: int) -> tuple[int, list[str]]:
         """Ask what is left and QUIT, in one round trip with PIPELINING; return how many are gone, and complaints.
@@ -62,7 +64,7 @@ class Deletions:
         Without deletions QUIT is not waited for: there is nothing in its answer that is worth a round trip.
         """
         dialogue = self.mailbox.dialogue
-        self._ask()
+        self._ask(quitting=True)
         if not self._asked:
             self.mailbox.wire.send(pop3.QUIT.line)
             return 0, []
@@ -72,10 +74,15 @@ class Deletions:
             for command, piece in self.mailbox.wire.step(dialogue):
                 if isinstance(piece, pop3.Status):
                     self.hear(command, piece)
+        account = self.mailbox.account.id
         if self._quit is None or not self._quit.ok:
+            self.ledger.note(Deleting(account, tuple(self._asked.values()), ""))
             words = visible(self._quit.text) if self._quit else ""
             return 0, [f"QUIT refused, deletions are not sure: {words}"]
-        if self._gone:
-            self.ledger.note(Gone(self.mailbox.account.id, tuple(self._gone)))
-        refused = len(self._asked) - len(self._gone)
-        return len(self._gone), [f"{refused} deletions refused"] if refused else []
+        refused = tuple(set(self._asked.values()) - self._gone)
+        if refused:
+            self.ledger.note(Deleting(account, refused, ""))
+        self.ledger.note(Deleting(account, (), PROMISED))
+        # What only its bytes name is new when it comes again: two messages may well be alike.
+        self.ledger.note(Gone(account, tuple(key for key in self._gone if not key.startswith(UID))))
+        return len(self._gone), [f"{len(refused)} deletions refused"] if refused else []

@@ -1,10 +1,9 @@
 """What can happen to a message, as values, and what is known of it: the words of the journal. Pure."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 UID_KEPT = 200  # octets: a longer UID is known by its hash (RFC 1939 allows 70, real servers send more)
 WORDS_KEPT = 1000  # octets of a receiver's reply that are kept per recipient
@@ -12,6 +11,7 @@ UID = "uid:"
 HASHED = UID + "\N{HORIZONTAL ELLIPSIS}"  # no octet of a UID is this character
 
 ACCEPTED, OWED, REFUSED = "accepted", "owed", "refused"
+ASKED, PROMISED, IGNORED = "asked", "promised", "ignored"  # DELE and QUIT went out; QUIT got +OK; it is there again
 Verdict = tuple[str, bytes]  # one of the three, and the receiver's words
 
 
@@ -45,6 +45,7 @@ class Entry:
     why: str = ""  # the last trouble
     vanished: float | None = None  # since when the server does not list it
     uid_kept: bytes = b""  # the beginning of a UID that the key does not tell
+    deletion: str = ""  # of a settled message: one of the three words below, or nothing was asked
     burial: int | None = None  # octets of duds.dat behind which it was to be written there
 
     @property
@@ -118,8 +119,16 @@ class Left(NamedTuple):
     at: float
 
 
+class Deleting(NamedTuple):
+    """How far the deletion of these has come, "" for not at all; without *keys*: of all whose deletion was asked."""
+
+    account: str
+    keys: tuple[str, ...]
+    word: str
+
+
 class Gone(NamedTuple):
-    """The server has committed the deletion of these: whatever comes under their names is new."""
+    """Nothing need be known of these any more: whatever comes under their names is new."""
 
     account: str
     keys: tuple[str, ...]
@@ -170,7 +179,7 @@ class Mark(NamedTuple):
     account: str = ""
 
 
-Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Gone | Trouble
+Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Deleting | Gone | Trouble
 Record = Fate | Renamed | Vanished | Seen | Whole | Mark
 
 
@@ -184,113 +193,3 @@ def uid_key(uid: bytes) -> str:
 def sha_key(sha: str, ordinal: int) -> str:
     """Return the name of the *ordinal*-th message with this content, where no UID names it."""
     return f"sha256:{sha}.{ordinal}"
-
-
-def apply(ledger: Ledger, record: Record) -> None:
-    """Let *ledger* know of *record*."""
-    if type(record) is not Mark:
-        _RULES[type(record)](ledger.setdefault(record.account, {}), record)
-
-
-# --- what a record changes -------------------------------------------------------------------------------------------
-
-
-def _spooled(entries: dict[str, Entry], record: Spooled) -> None:
-    """Other content is another message; the same content keeps its verdicts, and stays settled if it is."""
-    entry = entries.get(record.key)
-    if entry is None or entry.sha not in ("", record.sha):
-        entry = entries[record.key] = Entry(record.key)
-    if entry.status in SETTLED:
-        return
-    entry.status, entry.sha, entry.size, entry.number = Status.SPOOLED, record.sha, record.size, record.number
-    entry.since = entry.since or record.at
-    entry.uid_kept = b"" if tells_uid(record.key) else record.uid[:UID_KEPT]
-
-
-def _verdicts(entries: dict[str, Entry], record: Verdicts) -> None:
-    """Later words win, but what was accepted stays accepted."""
-    entry = _entry(entries, record.key)
-    if entry.status in SETTLED:
-        return
-    entry.status, entry.sender, entry.since = Status.SPOOLED, record.sender, entry.since or record.at
-    for who, (status, words) in record.recipients.items():
-        if entry.recipients.get(who, ("", b""))[0] != ACCEPTED:
-            entry.recipients[who] = (status, words[:WORDS_KEPT])
-
-
-def _settle(entries: dict[str, Entry], record: Delivered | Dud) -> None:
-    """Nothing of the envelope is needed any more; a pass that was killed may have left the spool file."""
-    entry = _entry(entries, record.key)
-    entry.status = Status.DUD if type(record) is Dud else Status.DELIVERED
-    entry.sha, entry.settled, entry.sender, entry.recipients = record.sha, record.at, b"", {}
-    entry.burial = None
-
-
-def _burying(entries: dict[str, Entry], record: Burying) -> None:
-    _entry(entries, record.key).burial = record.length
-
-
-def _left(entries: dict[str, Entry], record: Left) -> None:
-    entry = _entry(entries, record.key)
-    if entry.status in {Status.TROUBLED, Status.LEFT}:
-        entry.status, entry.size, entry.settled = Status.LEFT, record.size, entry.settled or record.at
-
-
-def _gone(entries: dict[str, Entry], record: Gone) -> None:
-    for key in record.keys:
-        entries.pop(key, None)
-
-
-def _trouble(entries: dict[str, Entry], record: Trouble) -> None:
-    entry = _entry(entries, record.key)
-    entry.troubles, entry.why = entry.troubles + 1, record.why[:WORDS_KEPT]
-
-
-def _renamed(entries: dict[str, Entry], record: Renamed) -> None:
-    """Keep what is settled under the new name already."""
-    entry = entries.pop(record.old, None)
-    if entry is None:
-        return
-    other = entries.get(record.new)
-    if other is None or entry.status in SETTLED or other.status not in SETTLED:
-        entry.key, entry.uid_kept = record.new, b""
-        entries[record.new] = entry
-
-
-def _vanished(entries: dict[str, Entry], record: Vanished) -> None:
-    entry = entries.get(record.key)
-    if entry is not None and entry.vanished is None:
-        entry.vanished = record.at
-
-
-def _seen(entries: dict[str, Entry], record: Seen) -> None:
-    entry = entries.get(record.key)
-    if entry is not None:
-        entry.vanished = None
-
-
-def _whole(entries: dict[str, Entry], record: Whole) -> None:
-    entries[record.entry.key] = record.entry
-
-
-def _entry(entries: dict[str, Entry], key: str) -> Entry:
-    entry = entries.get(key)
-    if entry is None:
-        entry = entries[key] = Entry(key)
-    return entry
-
-
-_RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
-    Spooled: _spooled,
-    Verdicts: _verdicts,
-    Delivered: _settle,
-    Burying: _burying,
-    Dud: _settle,
-    Left: _left,
-    Gone: _gone,
-    Trouble: _trouble,
-    Renamed: _renamed,
-    Vanished: _vanished,
-    Seen: _seen,
-    Whole: _whole,
-}

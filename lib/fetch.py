@@ -6,7 +6,7 @@ nothing more is said: no QUIT, so nothing is deleted that may have been misunder
 """
 
 import time
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,13 +14,14 @@ from lib import listing, pop3
 from lib.deletions import Deletions
 from lib.dialogue import Command
 from lib.errors import LostError, PeerError
-from lib.journal import SETTLED, Entry, Gone, Left, Renamed, Seen, Spooled, Status, Trouble, Vanished, sha_key
+from lib.journal import Entry, Gone, Left, Seen, Spooled, Trouble, Vanished
 from lib.ledger import Ledger
-from lib.listing import Rules, Todo, Wanted
+from lib.listing import Rules, Wanted
 from lib.mailbox import Mailbox
 from lib.outcome import Tally, Watch
 from lib.parcel import Post
 from lib.pop3 import Body
+from lib.recognise import IGNORING, Recognition
 from lib.spool import Incoming, Spool, Stored
 from lib.visible import visible
 
@@ -85,12 +86,12 @@ class Fetch:
     _incoming: Incoming | None = None
     _pending: dict[str, tuple[int, int]] = field(default_factory=dict)  # key → message number, spool file
     _spooled: list[int] = field(default_factory=list)
-    _times: Counter[str] = field(default_factory=Counter)
-    _absent: dict[str, list[str]] = field(default_factory=dict)  # hash → keys that are no longer listed
+    _recognition: Recognition = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with nothing to delete."""
         self._deletions = Deletions(self.mailbox, self.ledger)
+        self._recognition = Recognition(self.mailbox.account.id, self.ledger)
 
     @property
     def unfinished(self) -> bool:
@@ -126,7 +127,7 @@ class Fetch:
             if message.named and message.key not in self._entries:
                 self.ledger.note(Left(account, message.key, message.size, now))
                 self.remarks.append(f"a message of {message.size} octets is over pf_max_size and stays on the server")
-        self._remember_absent(todo)
+        self._recognition.remember(todo, kept=bool(self.limits.rules.keep))
         self.ledger.note(*(Vanished(account, key, now) for key in todo.vanished))
         self.ledger.note(*(Seen(account, key) for key in todo.seen))
         if todo.forgotten:
@@ -137,15 +138,6 @@ class Fetch:
             self._deletions.add(key, number)
         self.mailbox.dialogue.window = min(FIRST_WINDOW, self.limits.window) if self.mailbox.pipelining else 1
         self.watch.account_started(self.mailbox.account.name, len(first), sum(message.size for message in first))
-
-    def _remember_absent(self, todo: Todo) -> None:
-        """Index by hash what was settled and is no longer listed: a message of the same bytes is the same message."""
-        keys = set(todo.vanished)
-        if self.limits.rules.keep:
-            keys.update(key for key, entry in self._entries.items() if entry.vanished is not None)
-            keys.difference_update(todo.seen)
-        for key in keys:
-            self._absent.setdefault(self._entries[key].sha, []).append(key)
 
     def _retrieve(self) -> None:
         dialogue = self.mailbox.dialogue
@@ -212,39 +204,22 @@ class Fetch:
         stored, self._incoming = self._incoming.finish(), None
         self.tally.fetched += 1
         self.watch.message_fetched(self.mailbox.account.name, stored.size)
-        key = message.key if message.named else self._name(stored.sha, message)
-        if self._known(key, message, stored):
+        key = self._recognition.name(message, stored.sha)
+        known = self._recognition.known(key, message, stored.sha)
+        if known is not None:
             self.spool.free(stored.number)
+            self._delete_or_leave(known, message)
             return
         self._pending[key] = (message.number, stored.number)
         now = self.desk.now()
         self.ledger.note(Spooled(self.mailbox.account.id, key, stored.number, stored.uid, stored.sha, stored.size, now))
         self.desk.hand_over(stored, key)
 
-    def _name(self, sha: str, message: Wanted) -> str:
-        """Name a message by its bytes, and by its turn among those of the same bytes."""
-        if message.key in self._entries:
-            self.ledger.note(Gone(self.mailbox.account.id, (message.key,)))
-        ordinal = self._times[sha]
-        self._times[sha] += 1
-        return sha_key(sha, ordinal)
-
-    def _known(self, key: str, message: Wanted, stored: Stored) -> bool:
-        """Say whether the message was settled, or spooled, before; then this copy is not delivered."""
-        entry = self._entries.get(key)
-        if message.named and (entry is None or entry.status not in SETTLED):
-            old = self._absent.get(stored.sha)
-            if not old:
-                return False
-            self.ledger.note(Renamed(self.mailbox.account.id, old.pop(), key))
-            entry = self._entries[key]
-        if entry is None or entry.status not in (*SETTLED, Status.SPOOLED):
-            return False
-        if listing.due(entry, self.limits.rules.keep, self.desk.now()):
-            self._deletions.add(key, message.number)
+    def _delete_or_leave(self, known: Entry, message: Wanted) -> None:
+        if listing.due(known, self.limits.rules.keep, self.desk.now()):
+            self._deletions.add(known.key, message.number)
         else:
             self.tally.left += 1
-        return True
 
     def _read_post(self) -> None:
         for key, settled in self.post.take():
@@ -285,6 +260,8 @@ class Fetch:
     def _leave(self) -> None:
         """Make sure of what is not settled, then delete what is, and QUIT."""
         self._read_post()
+        if self._recognition.ignoring:
+            self.remarks.append(IGNORING)
         self.spool.sync([*self._spooled, *(file for _, file in self._pending.values())])
         deleted, complaints = self._deletions.take_leave(self.limits.window)
         self.tally.deleted += deleted

@@ -25,6 +25,7 @@ from lib.facts import (
     UID_KEPT,
     WORDS_KEPT,
     Burying,
+    Deleting,
     Delivered,
     Dud,
     Entry,
@@ -42,16 +43,16 @@ from lib.facts import (
     Verdict,
     Verdicts,
     Whole,
-    apply,
     sha_key,
     tells_uid,
     uid_key,
 )
+from lib.history import apply
 
 __all__ = [
-    "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "Damage", "Delivered", "Dud", "Entry", "Gone", "Ledger",
-    "Left", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Trouble", "Vanished", "Verdict",
-    "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key", "uid_key",
+    "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "Damage", "Deleting", "Delivered", "Dud", "Entry", "Gone",
+    "Ledger", "Left", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Trouble", "Vanished",
+    "Verdict", "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key", "uid_key",
 ]  # fmt: skip
 
 DAY = 86400.0
@@ -207,7 +208,8 @@ def _kept_uid(record: Spooled) -> str:
     return "" if tells_uid(record.key) else _text(record.uid[:UID_KEPT])
 
 
-_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "", [])  # what a short line of an entry leaves out
+# What a short line of an entry leaves out.
+_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "", [], "")
 
 
 def _dump(record: Whole) -> list[Any]:
@@ -218,7 +220,7 @@ def _dump(record: Whole) -> list[Any]:
     vanished = [] if entry.vanished is None else [float(entry.vanished)]
     burial = [] if entry.burial is None else [entry.burial]
     fields: list[Any] = [entry.key, entry.status.value, entry.sha, *times, entry.size, entry.number, *envelope]
-    fields += [entry.troubles, entry.why, vanished, _text(entry.uid_kept), burial]
+    fields += [entry.troubles, entry.why, vanished, _text(entry.uid_kept), burial, entry.deletion]
     while not fields[-1]:
         fields.pop()
     return fields
@@ -226,11 +228,11 @@ def _dump(record: Whole) -> list[Any]:
 
 def _load(account: str, key: str, status: str, *fields: Any) -> Whole:
     told: tuple[Any, ...] = (*fields, *_UNSAID[len(fields) :])
-    sha, settled, since, size, number, sender, said, troubles, why, vanished, uid, burial = told
+    sha, settled, since, size, number, sender, said, troubles, why, vanished, uid, burial, deletion = told
     gone, length = float(vanished[0]) if vanished else None, int(burial[0]) if burial else None
     envelope = (_octets(sender), _heard(said))
     entry = Entry(key, Status(status), sha, size, number, since, settled, *envelope, troubles, why, gone)
-    entry.uid_kept, entry.burial = _octets(uid), length
+    entry.uid_kept, entry.burial, entry.deletion = _octets(uid), length, str(deletion)
     return Whole(account, entry)
 
 
@@ -263,12 +265,19 @@ _KINDS = (
     ),
     _Kind("X", Dud, _key_sha_at, [str, str, float], Dud),
     _Kind("L", Left, lambda r: [r.key, r.size, float(r.at)], [str, int, float], Left),
+    _Kind(
+        "Q",
+        Deleting,
+        lambda r: [r.word, list(r.keys)],
+        [str, list],
+        lambda account, word, keys: Deleting(account, tuple(map(str, keys)), word),
+    ),
     _Kind("G", Gone, lambda r: [list(r.keys)], [list], lambda account, keys: Gone(account, tuple(map(str, keys)))),
     _Kind("T", Trouble, lambda r: [r.key, r.why[:WORDS_KEPT], float(r.at)], [str, str, float], Trouble),
     _Kind("R", Renamed, lambda r: [r.old, r.new], [str, str], Renamed),
     _Kind("-", Vanished, lambda r: [r.key, float(r.at)], [str, float], Vanished),
     _Kind("+", Seen, lambda r: [r.key], [str], Seen),
-    _Kind("E", Whole, _dump, [str, str, str, float, float, int, int, str, dict, int, str, list, str, list], _load),
+    _Kind("E", Whole, _dump, [str, str, str, float, float, int, int, str, dict, int, str, list, str, list, str], _load),
     _Kind("=", Mark, lambda _: [], [], Mark),
 )
 _BY_LETTER = {kind.letter: kind for kind in _KINDS}

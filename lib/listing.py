@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lib.facts import SETTLED, UID, Entry, Status, uid_key
+from lib.facts import ASKED, IGNORED, PROMISED, SETTLED, UID, Entry, Status, uid_key
 from lib.settings import KEEP_FOREVER
 
 DAY = 86400.0
+# Settled messages that should be gone: one that is listed is either still there, or new mail under a UID used again.
+# Only its bytes can tell.
+LOOK_AGAIN = {ASKED, PROMISED}
 MAKESHIFT = "at:"
 
 
@@ -95,7 +98,9 @@ def plan(messages: Sequence[Listed], entries: Mapping[str, Entry], rules: Rules,
 def _sort(todo: Todo, message: Wanted, entry: Entry | None, rules: Rules, now: float) -> None:
     if entry is not None and entry.vanished is not None:
         todo.seen.append(message.key)
-    if entry is not None and entry.status in SETTLED:
+    if entry is not None and entry.status in SETTLED and entry.deletion in LOOK_AGAIN:
+        todo.fetch.append(message)
+    elif entry is not None and entry.status in SETTLED:
         if due(entry, rules.keep, now):
             todo.delete[message.key] = message.number
         else:
@@ -120,7 +125,7 @@ def _look_for_absent(todo: Todo, listed: set[str], entries: Mapping[str, Entry])
     for key, entry in entries.items():
         if key in listed or _waits(entry):
             continue
-        if entry.status not in SETTLED and not entry.recipients:
+        if entry.deletion in {PROMISED, IGNORED} or (entry.status not in SETTLED and not entry.recipients):
             todo.forgotten.append(key)
         elif entry.vanished is None and (named or key.startswith(UID)):
             todo.vanished.append(key)

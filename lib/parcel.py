@@ -30,6 +30,7 @@ class Parcel(NamedTuple):
     since: float  # when it was first spooled, seconds since the epoch
     began: float  # when its download ended, on the monotonic clock
     fault: str = ""  # why it may go to nobody: a loop, no recipient
+    counts: bool = True  # as a dud it is one of those in a row that trip the safety net
     unfiltered: bool = False  # routed by To, which may name strangers
     suspect: bool = False  # in an earlier pass the receiver broke off at it
 

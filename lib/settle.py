@@ -235,7 +235,8 @@ class Clerk:
         self.ledger.note(Dud(parcel.account, parcel.key, parcel.sha, self.now()))
         self.ledger.flush()
         self._end(parcel, "duds", {b"": (REFUSED, b"; ".join(_octets(one) for one in reasons))}, settled=True)
-        self.streak.dud()
+        if parcel.counts:
+            self.streak.dud()
 
     def _end(self, parcel: Parcel, how: str, verdicts: dict[bytes, Verdict], *, settled: bool) -> None:
         if settled:

@@ -27,7 +27,7 @@ CHUNK = 256 << 10
 CONNECT_SECONDS = 30.0
 # A peer that lets octets drip: over this many of its allowed silences together it must bring at least so many octets.
 DRIP_SILENCES = 5
-DRIP_OCTETS = 1024
+DRIP_OCTETS = 8192
 
 
 @dataclass(frozen=True, slots=True)

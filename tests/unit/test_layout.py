@@ -12,12 +12,13 @@ HERE = Path(__file__).resolve().parents[2]
 # From the ground up. A landing (½) is built of the floor below it, and the floor above stands on it.
 FLOORS = {
     "F0": "errors values visible facts ras address",
+    "F0½": "history",
     "F1": "settings account grammar dialogue message mbox journal outcome status notice sasl ownfile spoolfile",
     "F1½": "parcel slot halt caretaker",
     "F2": "wire spool duds state runlock dial_command dial_ras log cli console password signals "  # the outside world
     "conf routing schedule verdict pop3 smtp listing ledger",  # pure
-    "F2½": "mailbox courier transaction consign outbox dial definitions check judge",
-    "F3": "deletions deliver settle outgoing",
+    "F2½": "mailbox courier transaction consign recognise outbox dial definitions check judge",
+    "F3": "deletions recovery deliver settle outgoing",
     "F3½": "fetch",
     "F3¾": "visit",
     "F4": "batch dry_run redeliver",

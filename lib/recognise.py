@@ -1,0 +1,66 @@
+"""Is a fetched message one that we had before? By its UID where that names it, else by its bytes. No I/O.
+
+Other mail under a UID that is used again is new. Mail is known again by its bytes when its old UID has just vanished
+from the listing (with pf_keep: at any time), when the server has no UIDs or doubles them, and when it is listed
+although its deletion was asked.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from lib.facts import IGNORED, PROMISED, SETTLED, Deleting, Entry, Gone, Renamed, Status, sha_key
+from lib.ledger import Ledger
+from lib.listing import Todo, Wanted
+
+IGNORING = "the server lists messages again that it said it had deleted; they are not delivered again"
+
+
+@dataclass(slots=True)
+class Recognition:
+    """What one session knows of the messages of *account*; *ignoring* when the server breaks its word on deletions."""
+
+    account: str
+    ledger: Ledger
+    ignoring: bool = False
+    _turns: Counter[str] = field(default_factory=Counter)
+    _absent: dict[str, list[str]] = field(default_factory=dict)  # hash → keys that are no longer listed
+
+    @property
+    def _entries(self) -> dict[str, Entry]:
+        return self.ledger.of(self.account)
+
+    def remember(self, todo: Todo, *, kept: bool) -> None:
+        """Index by hash what was settled and is no longer listed; *kept*: what vanished in earlier sessions as well."""
+        keys = set(todo.vanished)
+        if kept:
+            keys.update(key for key, entry in self._entries.items() if entry.vanished is not None)
+            keys.difference_update(todo.seen)
+        for key in keys:
+            self._absent.setdefault(self._entries[key].sha, []).append(key)
+
+    def name(self, message: Wanted, sha: str) -> str:
+        """Return the journal's name of a fetched message: by its UID, or by its bytes and its turn among equals."""
+        if message.named:
+            return message.key
+        if message.key in self._entries:
+            self.ledger.note(Gone(self.account, (message.key,)))
+        turn = self._turns[sha]
+        self._turns[sha] += 1
+        return sha_key(sha, turn)
+
+    def known(self, key: str, message: Wanted, sha: str) -> Entry | None:
+        """Return what is known of the message, if it was settled or spooled before and must not be delivered again."""
+        entry = self._entries.get(key)
+        if message.named and entry is not None and entry.deletion:
+            if entry.sha != sha:
+                return None  # new mail under a UID that is used again
+            promised = entry.deletion == PROMISED
+            self.ignoring = self.ignoring or promised
+            self.ledger.note(Deleting(self.account, (key,), IGNORED if promised else ""))
+        elif message.named and (entry is None or entry.status not in SETTLED):
+            old = self._absent.get(sha)
+            if not old:
+                return None
+            self.ledger.note(Renamed(self.account, old.pop(), key))
+            entry = self._entries[key]
+        return entry if entry is not None and entry.status in (*SETTLED, Status.SPOOLED) else None
