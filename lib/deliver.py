@@ -115,7 +115,7 @@ class Deliver:
         self._announce(errand)
         try:
             while self._announced:
-                self._carry(self._announced[0], feed)
+                self._carry(self._announced[0], feed, done)
                 self._conclude(self._announced.popleft(), done)
         except (LostError, PeerError) as error:
             courier.close()
@@ -153,14 +153,14 @@ class Deliver:
         if self._courier.pipelining:
             self._courier.dialogue.ask(*transaction.commands())
 
-    def _carry(self, transaction: Transaction, feed: Feed) -> None:
+    def _carry(self, transaction: Transaction, feed: Feed, done: Done) -> None:
         """Bring a transaction to its verdicts; the next one's envelope goes out with its content."""
         self._dotted = False
         if transaction.asked:
             self._hear_envelope(transaction)
         if transaction.open:
             self._send_content(transaction, feed)
-            self._hear_verdicts(transaction)
+            self._hear_verdicts(transaction, done)
         elif transaction.lone_dot:
             self._courier.ask(smtp.LONE_DOT)
         elif transaction.begun:
@@ -212,15 +212,19 @@ class Deliver:
         with suppress(LostError, PeerError):
             self._dotted = transaction.hear_last_words(courier.hear()[1])
 
-    def _hear_verdicts(self, transaction: Transaction) -> None:
+    def _hear_verdicts(self, transaction: Transaction, done: Done) -> None:
+        """Hear what became of it; a verdict of LMTP is told at once, for the next one may be long in coming."""
         courier = self._courier
         wire = courier.wire
         if wire is None:
             return
         wire.silence = courier.way.patience
         everybody = transaction.accepted
-        for who in [[one] for one in everybody] if courier.way.lmtp else [everybody]:
+        apart = [[one] for one in everybody] if courier.way.lmtp else [everybody]
+        for turn, who in enumerate(apart, 1):
             transaction.hear_verdict(who, courier.hear()[1])
+            if turn < len(apart):
+                done(Result(transaction.errand, {one: transaction.answers[one] for one in who}, final=False))
         wire.silence = SILENCE
 
     def _conclude(self, transaction: Transaction, done: Done) -> None:

@@ -26,6 +26,8 @@ LOG = logging.getLogger("popfetch.deliver")
 DAY = 86400.0
 # Octets of a large message from which the caretaker's copy is made: its header, as far as that was scanned.
 MAX_BEGINNING = 64 << 10
+# What is on record of a recipient while others have their verdict already.
+NOT_YET = b"no verdict yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,9 @@ class Clerk:
         mark = CARETAKER if errand.to_caretaker else b""
         said = {mark + who: (answer.status, answer.words) for who, answer in result.answers.items()}
         if said:
+            if not result.final:  # a pass that is killed now must not leave them out: the journal's recipients hold
+                heard = self.ledger.of(parcel.account)[parcel.key].recipients
+                said = {who: (OWED, NOT_YET) for who in parcel.owed if who not in heard} | said
             self.ledger.note(Verdicts(parcel.account, parcel.key, parcel.sender, said, self.now()))
             self.ledger.flush()
         return self._conclude(parcel) if result.final else ()

@@ -1,0 +1,162 @@
+"""What a test puts into the process of a pass after the fork: stops, faults, another clock, tighter limits.
+
+Each hook is a dict of plain values whose "hook" names a function here. The calls of `os`, and those of sockets, are
+replaced where the program looks for them; nothing in lib/ knows of it. What is stopped here is inspected by the test,
+and then killed.
+"""
+
+import errno
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from threading import Lock
+from typing import Any, NoReturn
+
+from lib import ownfile
+from tests.faults.zygote import tell
+
+WRITING = ("open", "write", "fdatasync", "fsync", "replace", "unlink", "ftruncate")
+Call = Callable[..., Any]
+
+
+class Names:
+    """Which file a descriptor is of."""
+
+    def __init__(self) -> None:
+        self._by_descriptor: dict[int, str] = {}
+        plain = os.open
+
+        def opened(path: Any, flags: int, mode: int = 0o777, **more: Any) -> int:
+            descriptor = plain(path, flags, mode, **more)
+            self._by_descriptor[descriptor] = Path(os.fsdecode(path)).name
+            return descriptor
+
+        os.open = opened
+
+    def of(self, argument: Any) -> str:
+        """Return the name of the file that a call's first *argument* is about."""
+        if isinstance(argument, int):
+            return self._by_descriptor.get(argument, "")
+        return Path(os.fsdecode(argument)).name
+
+
+def put_in(hook: dict[str, Any]) -> None:
+    """Do what *hook* says."""
+    HOOKS[hook.pop("hook")](**hook)
+
+
+def _around(act: Callable[[str, Call, tuple[Any, ...], dict[str, Any]], Any], calls: tuple[str, ...]) -> None:
+    """Let *act* stand around these calls of os; fdatasync is what ownfile has taken for itself already."""
+
+    def wrapped(name: str, plain: Call) -> Call:
+        return lambda *words, **named: act(name, plain, words, named)
+
+    for name in calls:
+        setattr(os, name, wrapped(name, getattr(os, name)))
+    if "fdatasync" in calls:
+        ownfile._flush_data = os.fdatasync
+
+
+def stop(call: str, nth: int, file: str = "", when: str = "before") -> None:
+    """Stop before or after the *nth* such call, "any" of them, on a file whose name begins so; or "half" through it."""
+    names, lock = Names(), Lock()
+    seen = 0
+
+    def halt() -> NoReturn:
+        tell("stopped")
+        os.kill(os.getpid(), signal.SIGSTOP)
+        while True:  # the other threads may be stopped first
+            time.sleep(1)
+
+    def act(name: str, plain: Call, words: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        nonlocal seen
+        if call in {"any", name} and (not file or names.of(words[0]).startswith(file)):
+            with lock:
+                seen += 1
+                now = seen == nth
+            if now and when == "half" and name == "write":
+                plain(words[0], words[1][: max(len(words[1]) // 2, 1)])
+                halt()
+            elif now and when == "before":
+                halt()
+            elif now:
+                plain(*words, **named)
+                halt()
+        return plain(*words, **named)
+
+    _around(act, WRITING if call == "any" else (call,))
+    if call == "any":
+        _around_sockets(lambda: act("socket", lambda _: None, ("",), {}))
+
+
+def _around_sockets(look: Callable[[], Any]) -> None:
+    """Call *look* before and behind every sending and receiving."""
+
+    def wrapped(plain: Call) -> Call:
+        def call(*words: Any) -> Any:
+            look()
+            result = plain(*words)
+            look()
+            return result
+
+        return call
+
+    for name in ("sendall", "recv", "recv_into"):
+        setattr(socket.socket, name, wrapped(getattr(socket.socket, name)))
+
+
+def fail(nth: int, code: str, *, ever_after: bool = True, calls: tuple[str, ...] = ("write",), file: str = "") -> None:
+    """Let the *nth* of these calls (and those behind it) fail with the errno of that name, on such a file."""
+    names, lock = Names(), Lock()
+    seen = 0
+
+    def act(_: str, plain: Call, words: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        nonlocal seen
+        if words[0] not in {1, 2} and (not file or names.of(words[0]).startswith(file)):
+            with lock:
+                seen += 1
+                now = seen == nth or (ever_after and seen > nth)
+            if now:
+                raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+        return plain(*words, **named)
+
+    _around(act, tuple(calls))
+
+
+def clock(seconds: float) -> None:
+    """Set the calendar off by so much."""
+    plain = time.time
+    time.time = lambda: plain() + seconds
+
+
+def limit(name: str, value: int) -> None:
+    """Set a limit of the process (resource.RLIMIT_*); SIGXFSZ is ignored, as Python does."""
+    number = getattr(resource, name)
+    resource.setrlimit(number, (value, resource.getrlimit(number)[1]))
+
+
+def user(number: int) -> None:
+    """Run as another user."""
+    os.setgroups([])
+    os.setgid(number)
+    os.setuid(number)
+
+
+def constant(module: str, name: str, value: float) -> None:
+    """Give a constant of the program another value: the waits of a test are short."""
+    setattr(import_module(module), name, value)
+
+
+HOOKS: dict[str, Callable[..., None]] = {
+    "stop": stop,
+    "fail": fail,
+    "clock": clock,
+    "limit": limit,
+    "user": user,
+    "constant": constant,
+}

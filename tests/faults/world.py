@@ -1,0 +1,301 @@
+"""A small world around the program: mailboxes and a receiver that know, to the octet, what the client has heard.
+
+The receiver takes responsibility for a letter when the final dot is in, as real ones do, and says 250 after that. When
+a client is killed it is stopped first, then looked at through /proc, then killed: so it is known of each letter whether
+its 250 had been read. What became of the mails is judged in tests/faults/books.py.
+"""
+
+import hashlib
+import os
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Condition, RLock
+from types import TracebackType
+from typing import Any, Self
+
+from lib.facts import sha_key
+from tests.embedded import PopServer, PopTalk, SmtpServer, SmtpTalk
+from tests.faults.mails import CARETAKER, GREY, POISON, REFUSED, Mail, ident
+from tests.talk import Talk
+
+UNREAD, READ, RECORDED = "unread", "read", "recorded"
+PASSWORD = "geheim-world"
+STOPPING = 5.0  # seconds that a process may take to stand still
+
+
+@dataclass(eq=False)
+class Letter:
+    """What the receiver took; *known* is what the client knew of that when its pass ended."""
+
+    turn: int
+    talk: "WorldSmtp"
+    recipients: tuple[bytes, ...]
+    content: bytes
+    said: int = 0  # octets said on its connection when its 250 was out; 0 before
+    known: str = ""
+
+    @property
+    def number(self) -> int:
+        """The number of the mail that it is, or is a copy of."""
+        return ident(self.content)
+
+    @property
+    def sha_key(self) -> str:
+        """What the journal calls the mail where there are no UIDs; the mails of these tests are all different."""
+        return sha_key(self.talk.world.shas.get(self.number, ""), 0)
+
+
+class WorldPop(PopTalk):
+    """Says what it is asked, and what it has done."""
+
+    world: "World"
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.fetched: set[int] = set()
+
+    def close(self) -> None:
+        super().close()
+        self.world.leave(self)
+
+    def _login(self, user: str, password: bytes) -> None:
+        if not self.world.uidl:
+            del self.inside[b"UIDL"]
+        super()._login(user, password)
+        self.uids = [uid for uid in self.uids if uid not in self.world.hidden]
+
+    def _retr(self, number: bytes) -> None:
+        self.world.at("retr")
+        self.fetched.add(self.uids[int(number) - 1])
+        super()._retr(number)
+        self.world.at("retr said")
+
+    def _dele(self, number: bytes) -> None:
+        self.world.at("dele")
+        super()._dele(number)
+
+    def _quit(self, rest: bytes) -> bool:
+        self.world.at("quit")
+        for uid in self.gone:
+            if self.mailbox:
+                del self.mailbox.messages[uid]
+        self.gone.clear()
+        if self.world.hides:
+            self.world.hidden |= self.fetched
+        self.world.at("quit done")
+        super()._quit(rest)
+        self.world.at("quit said")
+        return False
+
+
+class WorldSmtp(SmtpTalk):
+    """Refuses, greylists, takes; counts what it says."""
+
+    world: "World"
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.said = 0
+        self.saying = RLock()
+        self.port = int(self.sock.getpeername()[1])  # the client's
+
+        self.verbs = {**self.verbs, b"LHLO": self.verbs[b"EHLO"]}
+
+    def close(self) -> None:
+        super().close()
+        self.world.leave(self)
+
+    def say(self, *lines: bytes) -> bool:
+        with self.saying:
+            self.said += sum(len(line) + 2 for line in lines)
+            return super().say(*lines)
+
+    def _rcpt(self, rest: bytes) -> None:
+        self.world.at("rcpt")
+        who, sender = rest.partition(b"<")[2].partition(b">")[0], self.sender or b""
+        if who == REFUSED or (who == CARETAKER and sender == POISON):
+            self.say(b"550 5.1.1 nobody of that name")
+        elif who == GREY and not self.world.asked_before(sender, who):
+            self.say(b"450 4.7.1 come back later")
+        else:
+            super()._rcpt(rest)
+
+    def _data(self, _: bytes) -> None:
+        if self.sender is None or not self.recipients:
+            self.say(b"554 5.5.1 nobody to deliver to")
+            return
+        self.world.at("data")
+        self.say(b"354 go on")
+        letter = Letter(self.world.turn, self, tuple(self.recipients), self._content())
+        self.world.at("dot")
+        self.sender, self.recipients = None, []
+        if self.world.lmtp:
+            for who in letter.recipients:
+                self._take(Letter(letter.turn, self, (who,), letter.content))
+        else:
+            self._take(letter)
+
+    def _take(self, letter: Letter) -> None:
+        self.world.letters.append(letter)
+        self.world.at("taken")
+        with self.saying:
+            self.say(b"250 2.0.0 taken")
+            letter.said = self.said
+        self.world.at("250 said")
+
+
+class Pop(PopServer):
+    """The mailboxes."""
+
+    world: "World"
+
+    def talk(self, sock: socket.socket) -> Talk:
+        talk = WorldPop(sock, self.tls, self.mailboxes)
+        talk.world = self.world
+        return self.world.enter(talk)
+
+
+class Smtp(SmtpServer):
+    """The receiver."""
+
+    world: "World"
+
+    def talk(self, sock: socket.socket) -> Talk:
+        talk = WorldSmtp(sock, self.tls, self.refused, self.taken)
+        talk.world = self.world
+        return self.world.enter(talk)
+
+
+Trigger = tuple[str, int, Callable[[], object]]  # what happens, for the how-manieth time, and what is done then
+
+
+class World:
+    """Both servers, and what they know together."""
+
+    def __init__(self, users: Iterable[str] = ("bob",)) -> None:
+        self.pop, self.smtp = Pop(dict.fromkeys(users, (PASSWORD, ()))), Smtp()
+        self.pop.world = self.smtp.world = self
+        self._changed = Condition()
+        self._talks: set[Talk] = set()
+        self._asked: set[tuple[bytes, bytes, int]] = set()
+        self._trigger: Trigger | None = None
+        self.seen: Counter[str] = Counter()
+        self.letters: list[Letter] = []
+        self.turn = 0
+        self.shas: dict[int, str] = {}
+        self.uidl = True  # whether the mailboxes know UIDL
+        self.hides = False  # whether they list nothing again that was fetched before a QUIT
+        self.hidden: set[int] = set()
+        self.lmtp = False  # whether the receiver speaks LMTP
+
+    def __enter__(self) -> Self:
+        with ExitStack() as servers:
+            servers.enter_context(self.pop)
+            servers.enter_context(self.smtp)
+            self._servers = servers.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._servers.close()
+
+    def fill(self, mails: Iterable[Mail], boxes: int = 1) -> None:
+        """Begin anew, with *mails* dealt out to the first *boxes* mailboxes."""
+        self.letters, self.turn = [], 0
+        self._asked.clear()
+        self.hidden.clear()
+        for box in self.pop.mailboxes.values():
+            box.messages.clear()
+        users = list(self.pop.mailboxes.values())[:boxes]
+        self.shas.clear()
+        for mail in mails:
+            self.shas[mail.number] = hashlib.sha256(mail.octets).hexdigest()
+            users[mail.number % len(users)].messages[mail.number] = mail.octets
+
+    @property
+    def left(self) -> set[int]:
+        """The numbers of the mails that can still be fetched."""
+        return {number for box in self.pop.mailboxes.values() for number in box.messages} - self.hidden
+
+    def begin(self, trigger: Trigger | None = None) -> None:
+        """Let the next pass come."""
+        self.turn += 1
+        self.seen.clear()
+        self._trigger = trigger
+
+    def end(self, read: set[Letter] | None = None, recorded: Callable[[Letter], bool] = lambda _: True) -> None:
+        """Note what the client knew of the letters of a pass: all that it had *read*, or everything if it ended."""
+        self._trigger = None
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._talks, 30), "a session does not end"
+        for letter in self.letters:
+            if not letter.known and (read is None or letter in read):
+                letter.known = RECORDED if recorded(letter) else READ
+            letter.known = letter.known or UNREAD
+
+    def at(self, name: str) -> None:
+        """Something happens."""
+        act = None
+        with self._changed:
+            self.seen[name] += 1
+            if self._trigger and self._trigger[:2] == (name, self.seen[name]):
+                act = self._trigger[2]
+        if act:
+            act()
+
+    def enter(self, talk: Talk) -> Talk:
+        """Count a session in."""
+        with self._changed:
+            self._talks.add(talk)
+        return talk
+
+    def leave(self, talk: Talk) -> None:
+        """Count it out."""
+        with self._changed:
+            self._talks.discard(talk)
+            self._changed.notify_all()
+
+    def asked_before(self, sender: bytes, recipient: bytes) -> bool:
+        """Say whether a greylisted recipient was asked for in an earlier pass."""
+        self._asked.add((sender, recipient, self.turn))
+        return any((sender, recipient, turn) in self._asked for turn in range(self.turn))
+
+    def read_by_now(self) -> set[Letter]:
+        """Return the letters whose 250 the client has read; it stands still."""
+        with ExitStack() as still:
+            for letter in self.letters:
+                still.enter_context(letter.talk.saying)
+            waiting = unread_octets()
+            return {
+                one for one in self.letters if one.said and one.said <= one.talk.said - waiting.get(one.talk.port, 0)
+            }
+
+
+def unread_octets() -> dict[int, int]:
+    """Return by local port of 127.0.0.1 how many octets wait in the kernel for the process to read them."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+    return {int(row[1][-4:], 16): int(row[4].partition(":")[2], 16) for row in rows if row[3] != "0A"}
+
+
+def stand_still(pid: int) -> None:
+    """Stop a process, and return when all of its threads stand still (or are gone)."""
+    os.kill(pid, signal.SIGSTOP)
+    end = time.monotonic() + STOPPING
+    while not all(state in "TtZX" for state in _states(pid)):
+        assert time.monotonic() < end, "a process does not stop"
+        time.sleep(0.0005)
+
+
+def _states(pid: int) -> list[str]:
+    states = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            states.append((task / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0])
+        except OSError:
+            states.append("X")
+    return states
