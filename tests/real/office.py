@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email import policy
@@ -17,7 +18,7 @@ from tests.real.dovecot import PASSWORD, Dovecot
 from tests.real.postfix import Postfix, unpacked
 
 OURS = re.compile(rb"Received: from [^\n]*(?:\n[ \t][^\n]*)*\n")
-CONTROL = 30  # seconds
+CONTROL, PATIENCE = 30, 5  # seconds
 NOTHING = Result(0, "", "")  # what a pass says that has nothing to complain of
 
 
@@ -51,13 +52,18 @@ class Office:
             users.write(f"{address} {address}/\n")
         self.control("reload")
 
-    def control(self, *words: str) -> None:
-        """Tell Postfix something: stop, start, reload."""
-        command = ["postfix", "-c", str(self.postfix.root / "etc"), *words]
-        done = subprocess.run(
-            command, env={**os.environ, "PATH": SERVERS}, capture_output=True, timeout=CONTROL, check=False
-        )
+    def control(self, word: str) -> None:
+        """Tell Postfix to stop, start, abort or reload."""
+        done = self._postfix(word)
         assert done.returncode == 0, done
+
+    def running(self) -> bool:
+        return self._postfix("status").returncode == 0
+
+    def _postfix(self, word: str) -> "subprocess.CompletedProcess[bytes]":
+        command = ["postfix", "-c", str(self.postfix.root / "etc"), word]
+        found = {**os.environ, "PATH": SERVERS}
+        return subprocess.run(command, env=found, capture_output=True, timeout=CONTROL, check=False)
 
 
 def pop3s(dovecot: Dovecot, user: str, *options: str, password: str = PASSWORD) -> str:
@@ -68,6 +74,16 @@ def pop3s(dovecot: Dovecot, user: str, *options: str, password: str = PASSWORD) 
 def pop3(dovecot: Dovecot, user: str, *options: str, password: str = PASSWORD) -> str:
     """Return the pf_user line of a mailbox; STLS is offered there, so it is used."""
     return " ".join(["pf_user", user, password, f"localhost:{dovecot.pop3}", *options])
+
+
+def lines_with(log: Path, words: str, count: int) -> list[str]:
+    """Return the lines of a server's log that hold *words*, once there are *count*: servers write when they like."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        found = [line for line in log.read_text().splitlines() if words in line]
+        if len(found) >= count or time.monotonic() > end:
+            return found
+        time.sleep(0.02)
 
 
 def below(received: bytes) -> bytes:

@@ -15,7 +15,7 @@ from tests.pki import Pki
 from tests.real import mail
 from tests.real.dovecot import Dovecot
 from tests.real.mail import Sample
-from tests.real.office import NOTHING, Office, below, pop3, pop3s, read
+from tests.real.office import NOTHING, Office, below, lines_with, pop3, pop3s, read
 from tests.real.postfix import DOMAIN, Postfix, unpacked
 
 Names = Callable[..., bytes]
@@ -93,9 +93,8 @@ def test_stls_is_used_where_it_is_offered(office: Office) -> None:
     assert office.run_pass(office.settings(pop3(office.dovecot, user, f"to={address}"))) == NOTHING
     (message,) = office.postfix.received(address)
     assert b"with POP3S;" in message
-    assert f"user=<{user}>" in office.dovecot.log.read_text()
-    logins = [line for line in office.dovecot.log.read_text().splitlines() if f"user=<{user}>" in line]
-    assert any("TLS" in line for line in logins)
+    (login,) = lines_with(office.dovecot.log, f"Login: user=<{user}>", 1)
+    assert ", TLS," in login
 
 
 def test_everybody_whom_the_header_names_gets_it_once_in_one_transaction(office: Office) -> None:

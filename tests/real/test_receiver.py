@@ -12,7 +12,7 @@ from tests.passes import Conf, RunPass
 from tests.pki import Pki
 from tests.real import mail
 from tests.real.dovecot import PASSWORD, Dovecot
-from tests.real.office import NOTHING, Office, below, pop3s
+from tests.real.office import NOTHING, Office, below, lines_with, pop3s
 from tests.real.postfix import Postfix
 from tests.real.running import START, free_ports
 
@@ -114,5 +114,4 @@ def test_nobody_at_the_port_is_told_of_before_anything_is_fetched_a_second_time(
         code, out, err = office.run_pass(path)
         assert (code, out) == (75, "")
         assert f"127.0.0.1:{nowhere}: cannot connect: Connection refused: see pf_smtp_server" in err
-    logins = office.dovecot.log.read_text().count(f"Login: user=<{user}>")
-    assert logins == 1
+    assert len(lines_with(office.dovecot.log, f"Login: user=<{user}>", 1)) == 1
