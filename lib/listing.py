@@ -56,6 +56,7 @@ class Todo:
     """What a session has to do; *left* counts what stays on the server by the settings."""
 
     delete: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
     fetch: list[Wanted] = field(default_factory=list)
     last: list[Wanted] = field(default_factory=list)
     oversize: list[Wanted] = field(default_factory=list)
@@ -98,15 +99,13 @@ def plan(messages: Sequence[Listed], entries: Mapping[str, Entry], rules: Rules,
 def _sort(todo: Todo, message: Wanted, entry: Entry | None, rules: Rules, now: float) -> None:
     if entry is not None and entry.vanished is not None:
         todo.seen.append(message.key)
-    if entry is not None and entry.status in SETTLED and entry.deletion in LOOK_AGAIN:
-        todo.fetch.append(message)
-    elif entry is not None and entry.status in SETTLED:
+    if entry is not None and entry.status in SETTLED and entry.deletion not in LOOK_AGAIN:
         if due(entry, rules.keep, now):
             todo.delete[message.key] = message.number
         else:
             todo.left += 1
     elif entry is not None and _waits(entry):
-        return  # not fetched again, deleted when the receiver has it
+        todo.waiting[message.key] = message.number  # not fetched again, deleted when the receiver has it
     elif rules.max_size and message.size > rules.max_size:
         todo.left += 1
         todo.oversize.append(message)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.facts import Entry, Status, sha_key, uid_key
+from lib.facts import ASKED, IGNORED, PROMISED, Entry, Status, sha_key, uid_key
 from lib.listing import DAY, Listed, Rules, Todo, due, plan
 from lib.settings import KEEP_FOREVER
 
@@ -82,6 +82,29 @@ def test_what_the_journal_calls_spooled_without_a_spool_file_is_fetched() -> Non
 def test_what_is_deleted_is_called_by_its_number_of_today() -> None:
     todo = planned("new a also-new b", uid(b"b"), uid(b"a"))
     assert todo.delete == {uid_key(b"a"): 2, uid_key(b"b"): 4}
+
+
+@pytest.mark.parametrize("word", [ASKED, PROMISED])
+@pytest.mark.parametrize("status", [Status.DELIVERED, Status.DUD])
+@pytest.mark.parametrize("keep", [0, 5, KEEP_FOREVER])
+def test_what_should_be_gone_but_is_listed_is_looked_at_again(word: str, status: Status, keep: int) -> None:
+    # It is still there, or new mail under a UID that is used again: to delete it unseen might lose it.
+    todo = planned("a b", uid(b"a", status, deletion=word), keep=keep)
+    assert numbers(todo) == [1, 2]
+    assert todo.delete == {}
+
+
+def test_what_the_server_does_not_delete_although_it_says_so_is_not_looked_at_for_ever() -> None:
+    assert planned("a", uid(b"a", deletion=IGNORED)).delete == {uid_key(b"a"): 1}
+
+
+def test_what_is_looked_at_again_may_be_too_large_or_hold_up_the_others() -> None:
+    again = uid(b"a", deletion=ASKED)
+    assert [message.number for message in planned("a b", again, max_size=99).oversize] == [1, 2]
+    again.troubles = 1
+    todo = planned("a b", again)
+    assert numbers(todo) == [2]
+    assert [message.number for message in todo.last] == [1]
 
 
 # --- hostile UIDs -----------------------------------------------------------------------------------------------------
@@ -251,6 +274,13 @@ def test_settled_messages_that_are_not_listed_are_noted_once(status: Status) -> 
     assert planned("", uid(b"a", status, vanished=NOW - 1)).vanished == []
 
 
+def test_what_was_deleted_and_is_not_listed_is_forgotten() -> None:
+    # What comes under its UID later is new.
+    todo = planned("", uid(b"a", deletion=PROMISED), uid(b"b", deletion=IGNORED), uid(b"c", deletion=ASKED))
+    assert todo.forgotten == [uid_key(b"a"), uid_key(b"b")]
+    assert todo.vanished == [uid_key(b"c")]
+
+
 def test_a_message_that_is_listed_again_is_noted() -> None:
     # Some servers list nothing for a while, and everything again later.
     todo = planned("a", uid(b"a", vanished=NOW - 1))
@@ -308,11 +338,14 @@ MESSAGES = st.lists(st.tuples(st.sampled_from([b"", b"a", b"b", b"c", b"\xff" * 
 ENTRIES = st.dictionaries(
     st.sampled_from([uid_key(b"a"), uid_key(b"b"), uid_key(b"\xff" * 300), sha_key("5ha", 0), "at:1:5"]),
     st.builds(
-        lambda status, number, troubles, gone: known("", status, number=number, troubles=troubles, vanished=gone),
+        lambda status, number, troubles, gone, word: known(
+            "", status, number=number, troubles=troubles, vanished=gone, deletion=word
+        ),
         st.sampled_from(Status),
         st.integers(0, 1),
         st.integers(0, 1),
         st.sampled_from([None, NOW]),
+        st.sampled_from(["", ASKED, PROMISED, IGNORED]),
     ),
 )
 RULES = st.builds(Rules, st.sampled_from([0, 1, KEEP_FOREVER]), st.integers(0, 5), st.integers(0, 3))
