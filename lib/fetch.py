@@ -7,6 +7,7 @@ nothing more is said: no QUIT, so nothing is deleted that may have been misunder
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -77,6 +78,7 @@ class Fetch:
     limits: Limits
     complaints: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    carried: Mapping[str, int] = field(default_factory=dict)  # what an earlier session handed over: key → spool file
     more: bool = False  # messages at which a session died wait for a session of their own
     _deletions: Deletions = field(init=False)
     _queue: deque[Wanted] = field(default_factory=deque)
@@ -97,6 +99,11 @@ class Fetch:
     def unfinished(self) -> bool:
         """Say whether messages that should be fetched are not."""
         return bool(self._queue or self._flying)
+
+    @property
+    def in_hand(self) -> dict[str, int]:
+        """The spool files, by key, of what was handed over and of which nothing was heard yet."""
+        return {key: file for key, (_, file) in self._pending.items()}
 
     @property
     def _entries(self) -> dict[str, Entry]:
@@ -136,6 +143,8 @@ class Fetch:
         self._queue = deque(first)
         for key, number in todo.delete.items():
             self._deletions.add(key, number)
+        in_hand = self.carried.keys() & todo.waiting.keys()
+        self._pending.update((key, (todo.waiting[key], self.carried[key])) for key in in_hand)
         self.mailbox.dialogue.window = min(FIRST_WINDOW, self.limits.window) if self.mailbox.pipelining else 1
         self.watch.account_started(self.mailbox.account.name, len(first), sum(message.size for message in first))
 

@@ -168,14 +168,25 @@ def test_deletions_are_no_fact_before_quit_is_answered_with_ok(server: Server, s
 
 
 @pytest.mark.parametrize("unanswered", ["-- cut", "-- reset", "-- stall"])
-def test_a_quit_that_is_not_answered_means_deleting_again_and_not_fetching(
+def test_a_quit_that_is_not_answered_means_looking_again_and_deleting_what_is_still_there(
     server: Server, smtp: SmtpServer, unanswered: str
 ) -> None:
     fetch = f"{listing({1: 'a'})}{retr(1, 'one')}C: DELE 1\nS: +OK\nC: QUIT\n{unanswered}"
-    again = f"{listing({1: 'a'})}{end(1)}"
+    again = f"{listing({1: 'a'})}{retr(1, 'one')}{end(1)}"
     passed = server(f"{fetch}\n== next\n{again}", option=DELETE, given=MAILS, pf_timeout=1)
     assert passed[:3] == (0, "", "")
     assert subjects(smtp) == ["one"]
+
+
+@pytest.mark.parametrize("unanswered", ["-- cut", "-- reset", "-- stall"])
+def test_a_quit_that_is_not_answered_loses_no_new_mail_under_an_old_uid(
+    server: Server, smtp: SmtpServer, unanswered: str
+) -> None:
+    fetch = f"{listing({1: '1'})}{retr(1, 'one')}C: DELE 1\nS: +OK\nC: QUIT\n{unanswered}"
+    again = f"{listing({1: '1'})}{retr(1, 'two')}{end(1)}"
+    passed = server(f"{fetch}\n== next\n{again}", option=DELETE, given=MAILS, pf_timeout=1)
+    assert passed[:3] == (0, "", "")
+    assert subjects(smtp) == ["one", "two"]
 
 
 def test_a_deletion_that_is_refused_is_tried_again(server: Server, smtp: SmtpServer) -> None:

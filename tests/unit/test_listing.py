@@ -70,7 +70,7 @@ def test_what_is_settled_but_still_there_is_deleted_and_not_fetched_again(status
 
 
 def test_what_waits_in_the_spool_is_neither_fetched_nor_deleted_nor_forgotten() -> None:
-    assert planned("a", spooled(uid_key(b"a"))) == Todo()
+    assert planned("a", spooled(uid_key(b"a"))) == Todo(waiting={uid_key(b"a"): 1})
     assert planned("", spooled(uid_key(b"a")), spooled(sha_key("5ha", 0))) == Todo()
 
 
