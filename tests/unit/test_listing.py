@@ -378,7 +378,7 @@ def test_a_hundred_thousand_messages_are_sorted_in_a_moment() -> None:
     entries = {uid_key(b"%d" % number): uid(b"%d" % number) for number in range(50_000, 150_001)}
     began = time.process_time()
     todo = plan(listed, entries, Rules(max_messages=10), NOW)
-    assert time.process_time() - began < 2  # 0.3 s as a rule
+    assert time.process_time() - began < 10  # 0.3 s as a rule; what is quadratic here takes hours
     assert len(todo.delete) == 50_001
     assert len(todo.vanished) == 50_000
     assert len(todo.fetch) == 10

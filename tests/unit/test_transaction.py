@@ -212,7 +212,7 @@ def test_a_hundred_thousand_recipients_take_a_moment() -> None:
     began = time.process_time()
     assert len(Transaction(errand(*crowd), NOTHING).answers) == 100_000
     assert len(Transaction(errand(*crowd), UTF8).asked) == 100
-    assert time.process_time() - began < 2  # 0.1 s as a rule; what is quadratic here takes minutes
+    assert time.process_time() - began < 10  # 0.1 s as a rule; what is quadratic here takes minutes
 
 
 # --- the verdicts, row by row -----------------------------------------------------------------------------------------
@@ -245,6 +245,18 @@ def test_a_reply_that_makes_no_sense_is_the_receivers(phase: str) -> None:
     script[phase] = OK if phase == "data" else GO_ON
     with pytest.raises(ReceiverError):
         heard(errand(ME), script["rcpt"], mail=script["mail"], data=script["data"], dots=(script["dots"],))
+
+
+@pytest.mark.parametrize("code", [530, 535, 538])
+def test_a_receiver_that_wants_tls_or_a_login_says_where_to_set_it(code: int) -> None:
+    with pytest.raises(ReceiverError, match="see pf_smtp_tls and pf_smtp_user"):
+        Transaction(errand(ME), NOTHING).hear_mail(Reply(code, ()))
+
+
+def test_no_setting_helps_against_421() -> None:
+    with pytest.raises(ReceiverError) as caught:
+        Transaction(errand(ME), NOTHING).hear_mail(BYE)
+    assert "see pf_" not in str(caught.value)
 
 
 def test_the_receivers_words_are_shown_without_controls() -> None:
@@ -461,6 +473,26 @@ def test_a_refusal_in_the_middle_of_the_content_is_a_verdict(reply: Reply, statu
     transaction.in_doubt()  # nobody is: the refusal is no fault of the receiver
     assert transaction.result().answers == dict.fromkeys([ME, YOU], Answer(status, reply.words))
     assert transaction.fault == fault
+
+
+def test_a_connection_lost_before_the_dot_owes_it_to_who_was_not_refused() -> None:
+    transaction = Transaction(errand(ME, YOU, THEM), NOTHING)
+    transaction.hear_mail(OK)
+    transaction.hear_rcpt(ME, NO)
+    transaction.hear_rcpt(YOU, OK)
+    transaction.broken_off(b"the server closed the connection")
+    lost = Answer("owed", b"the server closed the connection")
+    assert transaction.result().answers == {ME: Answer("refused", NO.words), YOU: lost, THEM: lost}
+    assert transaction.result().final
+    assert transaction.fault == lost.words
+
+
+def test_a_connection_lost_before_the_null_sender_was_tried_owes_it_to_all() -> None:
+    transaction = Transaction(errand(*many(150)), NOTHING)
+    transaction.hear_mail(NO)
+    transaction.broken_off(b"gone")
+    assert transaction.result().answers == dict.fromkeys(many(150), Answer("owed", b"gone"))
+    assert transaction.result().final
 
 
 def test_a_message_is_never_taken_before_its_last_dot() -> None:
