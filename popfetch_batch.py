@@ -20,11 +20,12 @@ from threading import Event
 from lib import cli, conf, console, dial, log, password, schedule, state, workplace
 from lib.batch import Batch
 from lib.cli import Verb, Wish
-from lib.dial import Line
+from lib.dial import Line, Spent
 from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError
 from lib.judge import News, judge, mails
 from lib.notice import Post
-from lib.outcome import AccountOutcome, Outcome, Unwatched, Watch
+from lib.outcome import AccountOutcome, Outcome, Tally, Unwatched, Watch
+from lib.outgoing import Outgoing
 from lib.runlock import only_pass
 from lib.settings import Settings
 from lib.signals import ended_by
@@ -119,11 +120,11 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
         batch.send_again(place.found)
         if not batch.halt.halted:
             raise_line(settings, batch, line)
-            outcomes = batch.drain(on_the_way=line.hang_up)
+            outcomes = batch.drain(on_the_way=lambda: hang_up(line, batch))
     except PopfetchError as error:
         batch.complaints.append(error)
     finally:
-        line.hang_up()
+        hang_up(line, batch)
         batch.finish()
     return batch.counted(outcomes)
 
@@ -138,8 +139,20 @@ def raise_line(settings: Settings, batch: Batch, line: Line) -> None:
     """Bring the line up where one is configured, and let outgoing mail use it. NoLineError."""
     line.bring_up(batch.halt.killed)
     batch.line_is_ours, batch.line_is_elses = line.ours, line.somebody_elses
+    if line.configured:
+        batch.kick(Outgoing(settings))
     if line.ours:
         batch.halt.until(settings.ras_timeout * MINUTE, "cut short by ras_timeout")
+
+
+def hang_up(line: Line, batch: Batch) -> None:
+    """Hang up a line of ours, and leave a line in the log that tells what it was good for."""
+    total = sum((one.tally for one in batch.drained), Tally())
+    failed = sum(one.error is not None for one in batch.drained)
+    troubles = [str(error) for error in (batch.halt.told, *batch.complaints[-1:]) if error]
+    if failed and not troubles:
+        troubles = [f"{failed} of {len(batch.settings.pf_user)} accounts failed"]
+    line.hang_up(Spent(total.fetched, total.octets, *troubles[:1]))
 
 
 def tell(settings: Settings, place: Workplace, known: State, news: Sequence[News], killed: Event) -> None:

@@ -22,6 +22,7 @@ from lib.halt import Halt
 from lib.mailbox import Mailbox
 from lib.outbox import Outbox
 from lib.outcome import AccountOutcome, Tally, Watch
+from lib.outgoing import Outgoing
 from lib.parcel import Parcel, Post
 from lib.settings import Account, Settings
 from lib.settle import Clerk
@@ -38,6 +39,8 @@ SYNC_SECONDS = 1.0
 # Bugs that may each end a courier before the pass is ended: the messages that they happen at are left in the spool.
 BUGS = 10
 TICK = 0.2
+# How long outgoing mail that is told to stop is waited for, in seconds: the grace of its command, and a moment.
+GOING = 3.0
 
 
 @dataclass(slots=True)
@@ -60,6 +63,9 @@ class Batch:
     _greeted: Courier | None = None
     _posts: dict[str, Post] = field(default_factory=dict)
     opened: dict[str, Mailbox] = field(default_factory=dict)
+    drained: list[AccountOutcome] = field(default_factory=list)  # what the last round over the accounts came to
+    _outgoing: Outgoing | None = None
+    _kicks: list[Thread] = field(default_factory=list)
     _bugs: int = 0
     _changed: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
@@ -214,19 +220,45 @@ class Batch:
     # --- the accounts -----------------------------------------------------------------------------------------------
 
     def drain(self, *, on_the_way: Callable[[], None]) -> list[AccountOutcome]:
-        """Visit every account; *on_the_way* is called as soon as no fetcher needs the line any more.
+        """Visit every account; *on_the_way* is called as soon as neither a fetcher nor outgoing mail needs the line.
 
         Over a line that is somebody else's, and perhaps still being opened, a round that reached nobody has one more
         try, pf_retry_delay seconds later.
         """
-        outcomes = self._round()
-        unreached = all(isinstance(one.error, UnreachableError) for one in outcomes)
-        if self.line_is_elses and outcomes and unreached and not self.halt.halted:
+        self.drained = self._round()
+        unreached = all(isinstance(one.error, UnreachableError) for one in self.drained)
+        if self.line_is_elses and self.drained and unreached and not self.halt.halted:
             self.halt.killed.wait(self.settings.pf_retry_delay)
             self._look()
-            outcomes = self._round()
+            self.drained = self._round()
+        self._see_out()
         on_the_way()
-        return outcomes
+        return self.drained
+
+    def kick(self, outgoing: Outgoing) -> None:
+        """Let outgoing mail use the line, beside the fetching, which does not wait for it."""
+        self._outgoing = outgoing
+        for job in outgoing.jobs:
+            self._kicks.append(Thread(target=self._kick, args=(job,), name=job.__name__, daemon=True))
+            self._kicks[-1].start()
+
+    def _kick(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except Exception as error:  # noqa: BLE001 - the last line of defence of this thread
+            self.complaints.append(self._bug(error))
+
+    def _see_out(self) -> None:
+        """Wait until outgoing mail is through or has had its time, then end it."""
+        if self._outgoing is None:
+            return
+        for thread in self._kicks:
+            while thread.is_alive() and not self.halt.halted and time.monotonic() < self._outgoing.until:
+                thread.join(TICK)
+                self._look()
+        self._outgoing.stop()
+        for thread in self._kicks:
+            thread.join(GOING)
 
     def _round(self) -> list[AccountOutcome]:
         queue, outcomes = deque(self.settings.pf_user), dict[str, AccountOutcome]()

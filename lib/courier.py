@@ -125,7 +125,7 @@ class Courier:
         return Trust(name, self.way.authorities, verify=not LOOPBACK.match(address))
 
     def _hello(self) -> None:
-        name = _own_name()
+        name = own_name()
         reply = self.ask(smtp.hello(b"LHLO" if self.way.lmtp else b"EHLO", name))
         if reply.code // 100 == 5 and reply.code != 530 and not self.way.lmtp:
             reply = self._must(Phase.HELLO, smtp.hello(b"HELO", name))
@@ -207,7 +207,7 @@ class Courier:
         wire.close()
 
 
-def _own_name() -> bytes:
+def own_name() -> bytes:
     """Return this machine's name as it may stand in EHLO, without asking the DNS (a line may be down)."""
     name = socket.gethostname()
     return name.encode() if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?", name) else b"localhost"

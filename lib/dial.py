@@ -10,9 +10,10 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from threading import Event
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lib import log, ownfile
 from lib.errors import NoLineError, PopfetchError
@@ -35,6 +36,14 @@ class Backend(Protocol):
         """Drop what dial() raised, or an orphan; also after a failed dial. Tell whether there is nothing left."""
 
 
+class Spent(NamedTuple):
+    """What a line of ours was good for, and how its use ended."""
+
+    messages: int = 0
+    octets: int = 0
+    ended: str = "all fetched"
+
+
 class Line:
     """The line of one pass. To be made under the lock, for the marker belongs to whoever holds that."""
 
@@ -47,6 +56,7 @@ class Line:
         self._log = logger
         self._failed: NoLineError | None = None
         self._since: float | None = None
+        self._up_at = ""
         self.ours = self._is_orphaned()
 
     def is_up(self) -> bool:
@@ -76,27 +86,44 @@ class Line:
         else:
             self._dial(self._backend, stop)
 
-    def hang_up(self) -> None:
-        """Hang up if the line is ours. Never raises, and may be called again; a marker stays until the line is down."""
+    def hang_up(self, spent: Spent | None = None) -> None:
+        """Hang up if the line is ours, and log what it was good for, if somebody knows.
+
+        Never raises, and may be called again; a marker stays until the line is down.
+        """
         if not self.ours or self._backend is None:
             return
         try:
             if not self._backend.hang_up():
                 self._log.error(log.line("dial", line="up", ours="yes", note="it could not be hung up"))
                 return
-            self._log.info(log.line("dial", line="down", seconds=self.up_for))
+            self._log.info(log.line("dial", line="down", **self._story(spent)))
             self.ours, self._since = False, None
             ownfile.remove(self._marker)
         except PopfetchError as error:
             self._log.error(log.line("dial", note=f"trouble while hanging up: {error}"))
 
+    def _story(self, spent: Spent | None) -> dict[str, object]:
+        """Return where the money went: up at, for how long, messages and octets, how it ended."""
+        if self._since is None:
+            return {}
+        seconds = self.up_for
+        story: dict[str, object] = {"up_at": self._up_at, "seconds": seconds}
+        if spent is not None:
+            each = seconds / spent.messages if spent.messages else None
+            story |= {"messages": spent.messages, "octets": spent.octets, "seconds_each": each, "ended": spent.ended}
+        return story
+
     def _use_open(self) -> None:
         self.somebody_elses = not self.ours
         if self.ours:
-            self._since = time.monotonic()
+            self._comes_up()
             self._log.warning(log.line("dial", line="up", ours="yes", note="left over from a pass that was killed"))
         else:
             self._log.info(log.line("dial", line="up", ours="no", note="found open", by=self.describe))
+
+    def _comes_up(self) -> None:
+        self._since, self._up_at = time.monotonic(), datetime.now().astimezone().isoformat(timespec="seconds")
 
     def _dial(self, backend: Backend, stop: Event) -> None:
         self._log.info(log.line("dial", line="dialling", by=self.describe))
@@ -112,8 +139,9 @@ class Line:
             self.hang_up()
             raise
         if ours:
-            self.somebody_elses, self._since = False, time.monotonic()
-            self._log.info(log.line("dial", line="up", ours="yes", seconds=self._since - began))
+            self.somebody_elses = False
+            self._comes_up()
+            self._log.info(log.line("dial", line="up", ours="yes", seconds=time.monotonic() - began))
             return
         self.ours, self.somebody_elses = False, True
         ownfile.remove(self._marker)

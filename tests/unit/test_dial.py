@@ -1,6 +1,7 @@
 """The rules of the line, whatever raises it: own dial, own hang-up; somebody else's line is used and left alone."""
 
 import logging
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -264,7 +265,27 @@ def test_the_log_tells_the_story_of_the_line(marker: Path, caplog: pytest.LogCap
     told = [record.getMessage() for record in caplog.records]
     assert told[0] == 'dial line=dialling by="a line of memory"'
     assert told[1].startswith("dial line=up ours=yes seconds=")
-    assert told[2].startswith("dial line=down seconds=")
+    assert re.fullmatch(r"dial line=down up_at=[-0-9]{10}T\S+ seconds=0\.\d\d", told[2])
+
+
+def test_the_hang_up_tells_where_the_money_went(marker: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    line = made(Memory(), marker)
+    line.bring_up(Event())
+    line.hang_up(dial.Spent(messages=2, octets=3000, ended="cut short by ras_timeout"))
+    story = (
+        r"dial line=down up_at=[-0-9]{10}T\S+ seconds=0\.\d\d messages=2 octets=3000 seconds_each=0\.\d\d "
+        r'ended="cut short by ras_timeout"'
+    )
+    assert re.fullmatch(story, caplog.records[-1].getMessage())
+
+
+def test_no_message_takes_no_time(marker: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    line = made(Memory(), marker)
+    line.bring_up(Event())
+    line.hang_up(dial.Spent())
+    assert caplog.records[-1].getMessage().endswith('messages=0 octets=0 ended="all fetched"')
 
 
 # --- the table of backends -----------------------------------------------------------------------------------------
