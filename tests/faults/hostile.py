@@ -1,0 +1,129 @@
+"""POP servers that do not keep to the rules: the beginning of a script up to where it goes wrong, and one that lives
+from pass to pass.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from tests.embedded import PopServer, PopTalk, SmtpServer
+from tests.passes import Argument, Conf, Result, RunPass, account
+from tests.scenario.mails import mail
+
+CAPABILITIES = "S: +OK\nS: UIDL\nS: PIPELINING\nS: .\n"
+LOGIN = "C: USER bob\nC: PASS geheim-bob\nC: CAPA\nC: UIDL\nC: LIST\n"
+LOCKSTEP = "S: +OK\nC: CAPA\nS: -ERR\nC: USER bob\nS: +OK\nC: PASS geheim-bob\nS: +OK\n"
+
+
+class Row(NamedTuple):
+    """A line of UIDL and a line of LIST; None where the server leaves it out."""
+
+    number: int
+    uid: str | None
+    size: str | None
+
+
+def opened(*rows: Row) -> str:
+    """Return the script of a session up to its listing, commands sent ahead."""
+    return f"S: +OK\nC: CAPA\n{CAPABILITIES}{LOGIN}S: +OK\nS: +OK\n{CAPABILITIES}{_uidl(rows)}{_list(rows)}"
+
+
+def in_lockstep(*rows: Row) -> str:
+    """Return the same for a server that is asked one thing at a time."""
+    return f"{LOCKSTEP}C: UIDL\n{_uidl(rows)}C: LIST\n{_list(rows)}"
+
+
+def _uidl(rows: Iterable[Row]) -> str:
+    return "S: +OK\n" + "".join(f"S: {row.number} {row.uid}\n" for row in rows if row.uid is not None) + "S: .\n"
+
+
+def _list(rows: Iterable[Row]) -> str:
+    return "S: +OK\n" + "".join(f"S: {row.number} {row.size}\n" for row in rows if row.size is not None) + "S: .\n"
+
+
+def letters(count: int) -> list[bytes]:
+    """Return messages that differ."""
+    return [mail(f"Subject: number {number}", body=f"This is number {number}.") for number in range(1, count + 1)]
+
+
+Trick = Callable[[PopTalk, bytes], object]
+
+
+class TwistedTalk(PopTalk):
+    """Does what it was taught in place of what a good server does."""
+
+    tricks: Mapping[bytes, Trick]
+
+    def play(self, heard: list[str]) -> None:
+        self._learn()
+        super().play(heard)
+
+    def _login(self, user: str, password: bytes) -> None:
+        super()._login(user, password)
+        self._learn()
+
+    def _learn(self) -> None:
+        known = {verb: self._taught(trick) for verb, trick in self.tricks.items() if verb in self.verbs}
+        self.verbs = {**self.verbs, **known}
+
+    def _taught(self, trick: Trick) -> Callable[[bytes], object]:
+        return lambda rest: trick(self, rest)
+
+
+class Twisted(PopServer):
+    """A good server, but for its *tricks*: from verb to what it does instead."""
+
+    tricks: Mapping[bytes, Trick] = {}
+
+    def talk(self, sock: "object") -> TwistedTalk:
+        talk = TwistedTalk(sock, self.tls, self.mailboxes)  # type: ignore[arg-type]
+        talk.tricks = self.tricks
+        return talk
+
+
+class Office:
+    """bob's mailbox, a receiver, and the passes between them."""
+
+    def __init__(self, conf: Conf, run_pass: RunPass, pop: Twisted) -> None:
+        self.conf = conf
+        self.work = conf.work
+        self.pop = pop
+        self.box = pop.mailboxes["bob"]
+        self._run_pass = run_pass
+        self.smtp = SmtpServer()
+
+    def __enter__(self) -> Self:
+        self.smtp.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.smtp.__exit__(kind, error, at)
+
+    def put(self, *mails: bytes) -> None:
+        """Let mail come in; a number of arrival is never used again."""
+        for one in mails:
+            self._last = getattr(self, "_last", 0) + 1
+            self.box.messages[self._last] = one
+
+    def teach(self, **tricks: Trick) -> None:
+        """Let the server do these in place of what a good one does."""
+        self.pop.tricks = {verb.encode(): trick for verb, trick in tricks.items()}
+
+    def pass_(self, *words: Argument, option: str = "to=b@example.org", **settings: object) -> Result:
+        """Run a pass."""
+        defaults = {"pf_smtp_server": f"127.0.0.1:{self.smtp.port}", "pf_timeout": 5}
+        return self._run_pass(self.conf(account(self.pop.port, option), **{**defaults, **settings}), *words)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """What the receiver took, without our Received line."""
+        return [body_of(letter.content) for letter in self.smtp.taken]
+
+
+def body_of(content: bytes) -> bytes:
+    """Return a letter without the Received field on its top."""
+    lines = content.split(b"\r\n")
+    assert lines.pop(0).startswith(b"Received: from ")
+    while lines[0].startswith((b" ", b"\t")):
+        lines.pop(0)
+    return b"\r\n".join(lines)
