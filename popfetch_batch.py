@@ -101,7 +101,7 @@ def one_pass(settings: Settings, watch: Watch, killed: Event, *, scheduled: bool
         row, tripped = place.streak.row, place.streak.tripped
         ended = replace(known, accounts=accounts, duds_in_a_row=row, tripped=tripped, last_end=time.time())
         state.save(path, ended)
-        tell(settings, place, ended, news, killed)
+        outcomes += tell(settings, place, ended, news, killed)
         seconds = time.time() - now
         outcome = Outcome(tuple(outcomes), tuple(batch.complaints), place.owed, row, seconds)
     LOG.info("%s", log.line("pass", summary=outcome.summary()))
@@ -114,7 +114,7 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
     outcomes: list[AccountOutcome] = []
     try:
         batch.halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit")
-        place.bury_corrupt()
+        place.bury_corrupt(batch.clerk)
         if place.found or (line.configured and not line.is_up()):
             batch.greet()
         batch.send_again(place.found)
@@ -155,16 +155,18 @@ def hang_up(line: Line, batch: Batch) -> None:
     line.hang_up(Spent(total.fetched, total.octets, *troubles[:1]))
 
 
-def tell(settings: Settings, place: Workplace, known: State, news: Sequence[News], killed: Event) -> None:
+def tell(
+    settings: Settings, place: Workplace, known: State, news: Sequence[News], killed: Event
+) -> list[AccountOutcome]:
     """Write to pf_notify_address what has to be told after this pass; most passes have nothing to tell."""
     to = settings.pf_notify_address
     duds = place.streak.row if place.streak.tripped else 0
     if to is None or not (news or duds):
-        return
+        return []
     host, when = socket.gethostname(), datetime.now().astimezone()
     me = f"{sys.executable} {Path(sys.argv[0]).resolve()}"
     post = Post(f"popfetch@{host}", to, when, f"<{when.timestamp():.6f}.popfetch@{host}>", me)
-    place.tell(list(mails(post, news, duds, str(settings.work_path / "duds.dat"))), known, killed)
+    return place.tell(list(mails(post, news, duds, str(settings.work_path / "duds.dat"))), known, killed)
 
 
 if __name__ == "__main__":

@@ -208,12 +208,12 @@ class Batch:
         return self.clerk.spool.chunks(parcel.number, parcel.head.end)
 
     def counted(self, outcomes: Sequence[AccountOutcome]) -> list[AccountOutcome]:
-        """Return *outcomes* with what the couriers settled, of accounts that were not visited as well."""
+        """Return *outcomes* with what was settled, of accounts that were not visited, or are no longer set, as well."""
         visited = {one.account for one in outcomes}
         others = [
-            AccountOutcome(account.id, account.name, Tally(), 0.0)
-            for account in self.settings.pf_user
-            if account.id not in visited and any(self.clerk.tally(account.id).counts())
+            AccountOutcome(account, self.origin(account).label, Tally(), 0.0, judged=False)
+            for account in self.clerk.accounts()
+            if account not in visited
         ]
         return [replace(one, tally=one.tally + self.clerk.tally(one.account)) for one in (*outcomes, *others)]
 

@@ -32,7 +32,7 @@ def judge(
 ) -> tuple[dict[str, AccountState], list[News]]:
     """Return the accounts' states after a pass that ended *now* (seconds since the epoch), and the news."""
     after, news = dict(before), list[News]()
-    for outcome in outcomes:
+    for outcome in (one for one in outcomes if one.judged):
         old = before.get(outcome.account, AccountState())
         new, told = _one(old, outcome, now)
         after[outcome.account] = new

@@ -46,6 +46,7 @@ class AccountOutcome:
     seconds: float
     error: PopfetchError | None = None
     warnings: tuple[str, ...] = ()
+    judged: bool = True  # else the pass ended before it could be said whether the account works
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from lib.duds import Duds
 from lib.facts import SETTLED, Burying, Dud, Spooled, Status, sha_key, uid_key
 from lib.ledger import Ledger
-from lib.spool import Spool, Stored
+from lib.spool import Corrupt, Spool, Stored
 
 
 def buried(ledger: Ledger, duds: Duds) -> Iterator[str]:
@@ -28,11 +28,13 @@ def buried(ledger: Ledger, duds: Duds) -> Iterator[str]:
                 ledger.note(Burying(account, key, None))
 
 
-def named(whole: Iterable[Stored], ledger: Ledger, spool: Spool, *, remembers: bool) -> list[tuple[Stored, str]]:
+def named(
+    whole: Iterable[Stored], corrupt: Iterable[Corrupt], ledger: Ledger, spool: Spool, *, remembers: bool
+) -> list[tuple[Stored, str]]:
     """Return each spooled message with its name in the journal, which also learns which files are gone.
 
-    Messages of accounts that are held stay where they are. Unless the journal *remembers*, for it is new, everything
-    that is whole counts as spooled.
+    Messages of accounts that are held stay where they are, and so do those that are *corrupt*. Unless the journal
+    *remembers*, for it is new, everything that is whole counts as spooled.
     """
     if not remembers:
         adopt(whole := list(whole), ledger)
@@ -46,9 +48,10 @@ def named(whole: Iterable[Stored], ledger: Ledger, spool: Spool, *, remembers: b
             spool.free(stored.number)
         else:
             found.append((stored, key))
-    for (account, _, _), key in names.items():
+    there = {one.number for one in corrupt}
+    for (account, number, _), key in names.items():
         entry = ledger.of(account)[key]
-        if not ledger.held(account):
+        if number not in there and not ledger.held(account):
             ledger.note(Spooled(account, key, 0, entry.uid, entry.sha, entry.size, entry.since))
     return found
 

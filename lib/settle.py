@@ -105,6 +105,10 @@ class Clerk:
         """Return what was settled for *account* so far."""
         return self._tallies.setdefault(account, Tally())
 
+    def accounts(self) -> tuple[str, ...]:
+        """Return those for which anything was settled so far."""
+        return tuple(account for account, tally in self._tallies.items() if any(tally.counts()))
+
     def first(self, parcel: Parcel) -> Iterable[Errand]:
         """Return the first errand of a parcel; none when it is a dud at once. SafetyNetError."""
         if parcel.unfiltered:

@@ -58,6 +58,7 @@ class Visit:
     warnings: list[str] = field(default_factory=list)
     _complaints: list[str] = field(default_factory=list)
     _unfinished: bool = False
+    _in_hand: dict[str, int] = field(default_factory=dict)
 
     def hand_over(self, stored: Stored, key: str) -> None:
         """See Desk."""
@@ -88,14 +89,19 @@ class Visit:
             elif self._unfinished:
                 error = self._cut_short()
         except PopfetchError as trouble:
-            cut = isinstance(trouble, LostError) and self.halted()
+            cut = self._unfinished = isinstance(trouble, LostError) and self.halted()
             error = self._cut_short() if cut else self._told(trouble)
         for warning in self.warnings:
             LOG.warning("%s", log.line("account", account=self.account.name, warning=warning))
         self.watch.account_ended(self.account.name, error)
-        seconds = time.monotonic() - began
         return AccountOutcome(
-            self.account.id, self.account.name, self.tally, seconds, error, warnings=tuple(self.warnings)
+            self.account.id,
+            self.account.name,
+            self.tally,
+            time.monotonic() - began,
+            error,
+            warnings=tuple(self.warnings),
+            judged=error is not None or not self._unfinished,
         )
 
     def _cut_short(self) -> PopfetchError | None:
@@ -146,10 +152,11 @@ class Visit:
         fetch = Fetch(
             mailbox, clerk.ledger, clerk.spool, self.post, self, self.watch, self.tally, limits, self._complaints
         )
+        fetch.carried = self._in_hand
         try:
             fetch.drain()
         finally:
-            self._unfinished = fetch.unfinished
+            self._unfinished, self._in_hand = fetch.unfinished, fetch.in_hand
             self.warnings.extend(fetch.remarks)
             self._log(mailbox)
         return fetch.more

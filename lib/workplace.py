@@ -18,7 +18,7 @@ from lib.errors import StorageError
 from lib.facts import Gone, Spooled, Status, uid_key
 from lib.halt import Halt
 from lib.ledger import Ledger, damage_told
-from lib.outcome import Unwatched, Watch
+from lib.outcome import AccountOutcome, Unwatched, Watch
 from lib.settings import Settings
 from lib.settle import Clerk, Streak, Terms
 from lib.spool import Corrupt, Spool, Stored
@@ -59,7 +59,7 @@ class Workplace:
         entries = (entry for account in self.ledger.entries.values() for entry in account.values())
         return sum(entry.status is Status.SPOOLED and bool(entry.number) for entry in entries)
 
-    def tell(self, mails: Sequence[bytes], state: State, killed: Event) -> None:
+    def tell(self, mails: Sequence[bytes], state: State, killed: Event) -> list[AccountOutcome]:
         """Send *mails* to pf_notify_address as any other message: what is not taken now waits in the spool."""
         batch = self.batch(state, Unwatched(), killed)
         for mail in mails:
@@ -73,8 +73,9 @@ class Workplace:
             moment = Moment(datetime.fromtimestamp(now, UTC), tick)
             batch.send(consign(stored, key, batch.origin(NOTICES), None, moment))
         batch.finish()
+        return batch.counted([])
 
-    def bury_corrupt(self) -> None:
+    def bury_corrupt(self, clerk: Clerk) -> None:
         """Write what is damaged in the spool to duds.dat; the messages count as never fetched. SafetyNetError.
 
         What the journal does not call spooled is the rest of a power cut, and in nobody's way.
@@ -92,6 +93,7 @@ class Workplace:
             self.ledger.note(Gone(account, (key,)))
             self.ledger.flush()
             self.spool.free(one.number)
+            clerk.tally(account).duds += 1
             LOG.error("%s", log.line("spool", account=account, uid=one.uid, status="duds", words=why))
             self.streak.dud()
 
@@ -107,7 +109,7 @@ def opened(settings: Settings, duds_in_a_row: int) -> Iterator[Workplace]:
         duds = Duds(work / "duds.dat")
         buried = list(recovery.buried(ledger, duds))
         whole, corrupt = spool.recover()
-        found = recovery.named(whole, ledger, spool, remembers=remembers)
+        found = recovery.named(whole, corrupt, ledger, spool, remembers=remembers)
         streak = Streak(duds_in_a_row + len(buried), settings.pf_max_duds)
         yield Workplace(settings, spool, ledger, duds, streak, found, corrupt, buried)
         ledger.compact(time.time())

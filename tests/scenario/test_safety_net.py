@@ -9,7 +9,9 @@ from tests.passes import Conf, RunPass, account
 from tests.scenario.mails import mail, spooled
 
 NO = b"550 5.1.1 no such user"
-STOPPED = "popfetch: stopped by the safety net: see --status and --duds list, mend the cause, then --reset\n"
+STOPPED = (
+    "popfetch: stopped by the safety net: see --status and --duds list, mend the cause; nothing runs until --reset\n"
+)
 
 
 def letters(*subjects: str) -> list[bytes]:
@@ -102,13 +104,33 @@ def test_a_dud_that_stays_on_its_server_is_written_once(
         assert (duds(work), len(pop.left("bob"))) == (1, 1)
 
 
+def test_a_spool_file_that_is_not_what_was_written_goes_to_the_duds_and_the_message_is_fetched_again(
+    conf: Conf, run_pass: RunPass, work: Path
+) -> None:
+    with PopServer({"bob": ("geheim-bob", letters("good"))}) as pop:
+        path = conf(account(pop.port), pf_smtp_server="127.0.0.1:1")
+        assert run_pass(path).code == 75
+        spool = work / "msg.dat"
+        spool.write_bytes(spool.read_bytes().replace(b"hello", b"hullo"))
+        with SmtpServer() as smtp:
+            path = conf(account(pop.port), pf_smtp_server=f"127.0.0.1:{smtp.port}")
+            result = run_pass(path)
+        assert result == (65, "", "popfetch: 1 message went to duds.dat; --duds list shows why\n")
+        assert (duds(work), spooled(work), pop.left("bob"), pop.heard.count("RETR")) == (1, [], [], 2)
+        assert b"hello" in smtp.taken[0].content
+        assert b"hullo" in (work / "duds.dat").read_bytes()
+
+
 def test_a_damaged_state_stops_every_pass_until_reset(conf: Conf, run_pass: RunPass, work: Path) -> None:
     with PopServer({"bob": ("geheim-bob", letters("good"))}) as pop, SmtpServer() as smtp:
         path = conf(account(pop.port), pf_smtp_server=f"127.0.0.1:{smtp.port}")
         state = work / "popfetch_state.toml"
         state.write_bytes(b"duds_in_a_row = \x00\xff")
         state.chmod(0o600)
-        assert run_pass(path) == (79, "", STOPPED)
+        code, out, err = run_pass(path)
+        assert (code, out) == (79, "")
+        assert err.startswith(f"popfetch: {state} cannot be read: ")
+        assert err.endswith("; nothing runs until --reset\n")
         assert run_pass(path, "--scheduled").code == 79
         assert state.read_bytes() == b"duds_in_a_row = \x00\xff"
         assert pop.heard == []

@@ -101,11 +101,23 @@ def test_a_receiver_that_is_not_there_spares_them_too(receiver: Receiver, mailbo
 
 
 @pytest.mark.usefixtures("waiting")
-def test_it_is_sent_even_when_its_server_is_gone(receiver: Receiver, conf: Conf, smtp: SmtpServer) -> None:
-    with nobody() as port:
-        result = receiver.run_pass(conf(account(port), pf_smtp_server=f"127.0.0.1:{smtp.port}"))
+def test_it_is_sent_even_when_its_server_is_gone(
+    receiver: Receiver, mailbox: Mailbox, conf: Conf, smtp: SmtpServer
+) -> None:
+    mailbox.server.mailboxes["bob"].lock.acquire()  # somebody else reads it
+    result = receiver.run_pass(conf(account(mailbox.port), pf_smtp_server=f"127.0.0.1:{smtp.port}"))
     assert result.code == 76
     assert [letter.recipients for letter in smtp.taken] == [(b"b@example.org",)]
+
+
+@pytest.mark.usefixtures("waiting")
+def test_what_waits_of_an_account_that_is_no_longer_set_goes_to_the_caretaker(
+    receiver: Receiver, conf: Conf, smtp: SmtpServer
+) -> None:
+    with PopServer({"ann": ("geheim-ann", [])}) as pop:
+        settings = {"pf_smtp_server": f"127.0.0.1:{smtp.port}", "pf_dflt_address": "care@example.org"}
+        assert receiver.run_pass(conf(account(pop.port, user="ann"), **settings)) == (0, "", "")
+    assert [letter.recipients for letter in smtp.taken] == [(b"care@example.org",)]
 
 
 @pytest.mark.usefixtures("waiting")
