@@ -120,6 +120,7 @@ int main(int count, char **word)
         if (!(ways[i].ring = malloc(SLOTS * sizeof(struct packet))))
             die("malloc");
     }
+    sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1});  /* a line does not wait for a CPU */
     sigemptyset(&none);
     sigemptyset(&usual);
     sigaddset(&usual, SIGTERM);
