@@ -8,10 +8,12 @@ from lib import check, conf, settings
 from lib.conf import Plan
 from lib.grammar import File
 
+CONF, PROGRAM = Path("/etc/dmail.conf"), Path("/opt/popfetch")
+
 
 def plan(*lines: str) -> Plan:
     text = "\n".join(lines).encode()
-    return conf.load(Path("/etc/dmail.conf"), Path("/opt/popfetch"), read=lambda _: File(text), system="posix")
+    return conf.load(CONF, PROGRAM, read=lambda _: File(text), system="posix")
 
 
 def flat(text: str) -> str:
@@ -24,7 +26,7 @@ def test_every_setting_is_shown_with_value_origin_meaning_and_bounds() -> None:
         assert f"{row.meaning} allowed: {row.allowed}" in shown
     assert "pf_max_duds 7 dmail.conf:2 duds in a row" in shown
     assert "pf_spool_limit 256M default" in shown
-    assert "work_path /opt/popfetch default" in shown
+    assert f"work_path {PROGRAM} default" in shown
 
 
 def test_no_line_is_wider_than_a_hundred_columns() -> None:
@@ -65,8 +67,8 @@ def test_a_filter_keeps_mail_from_strangers(line: str) -> None:
 
 def test_warnings_and_notes_of_the_plan_are_shown() -> None:
     shown = flat(check.report(plan("pf_user bob p h", "pf_tlx off", "pf_wait 9")))
-    assert "WARNINGS - /etc/dmail.conf:2: pf_tlx: no such setting; did you mean pf_tls?" in shown
-    assert "NOTES - /etc/dmail.conf:3: pf_wait: is an old name of pf_retry_delay" in shown
+    assert f"WARNINGS - {CONF}:2: pf_tlx: no such setting; did you mean pf_tls?" in shown
+    assert f"NOTES - {CONF}:3: pf_wait: is an old name of pf_retry_delay" in shown
     assert "pf_dflt_address is not set" in shown
     assert "NOTES" not in check.report(plan("pf_user bob p h", "pf_dflt_address x@y"))
 

@@ -83,7 +83,8 @@ def test_pythons_mailbox_reads_it(duds: Duds, tmp_path: Path) -> None:
         assert found[0].get_from().rstrip() == "MAILER-DAEMON Sun Nov 22 12:39:00 2026"
         assert found[0]["X-POPFetch-Dud-Account"] == "bob@x"
         assert found[0].get_all("X-POPFetch-Dud-For") == ["c@x", "d \\x1b@x"]
-        assert found[3].get_payload() == "no header\nSubject: none\n"
+        # On Windows that module takes the blank line that ends a message for a part of it: it looks for CRLFs.
+        assert found[3].get_payload() == "no header\nSubject: none\n" + "\n" * (os.linesep == "\r\n")
     finally:
         box.close()
 
