@@ -127,10 +127,11 @@ def _unwritten(lines: list[bytes], suspects: list[int]) -> set[int]:
     if not suspects:
         return set()
     starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
-    ends = {
-        number: (starts[number - 1] + run.end() for run in _NULS.finditer(lines[number - 1])) for number in suspects
+    return {
+        number
+        for number in suspects
+        if not any((starts[number - 1] + run.end()) % SECTOR for run in _NULS.finditer(lines[number - 1]))
     }
-    return {number for number, places in ends.items() if not any(place % SECTOR for place in places)}
 
 
 # --- lines ----------------------------------------------------------------------------------------------------------

@@ -222,6 +222,13 @@ def test_a_hole_in_what_was_not_synced_is_what_a_power_cut_leaves() -> None:
         assert key(19) in said.ledger[BOB]
 
 
+def test_many_holes_are_what_a_power_cut_leaves_too() -> None:
+    data = written(Mark()) + written(*(spooled(number) for number in range(40)))
+    holes = holed(holed(data, 512, 1024), 2048, 2560)
+    said = journal.replay(holes)
+    assert (said.damages, said.holes, said.torn) == ((), 2, 0)
+
+
 def test_a_hole_at_the_end_is_a_torn_tail() -> None:
     data = written(spooled(1), Mark())
     torn = (spooled(2).uid * 200)[: 1024 - len(data) - 100] + b"\0" * 100 + b"more of it\n"
