@@ -101,6 +101,11 @@ class Fetch:
         return bool(self._queue or self._flying)
 
     @property
+    def overtaxed(self) -> bool:
+        """Say whether several messages were asked for ahead, and not even for the first a word came back."""
+        return len(self._flying) > 1 and self._incoming is None
+
+    @property
     def in_hand(self) -> dict[str, int]:
         """The spool files, by key, of what was handed over and of which nothing was heard yet."""
         return {key: file for key, (_, file) in self._pending.items()}

@@ -88,6 +88,7 @@ def plan(messages: Sequence[Listed], entries: Mapping[str, Entry], rules: Rules,
         key = uid_key(message.uid) if unique else f"{MAKESHIFT}{message.number}:{message.size}"
         keys.add(key)
         _sort(todo, Wanted(message.number, message.uid, message.size, key), entries.get(key), rules, now)
+    todo.last.sort(key=lambda message: entries[message.key].troubles)  # lest one starve behind another
     if rules.max_messages and len(todo.fetch) + len(todo.last) > rules.max_messages:
         room = max(rules.max_messages - len(todo.fetch), 0)
         todo.left += len(todo.fetch) + len(todo.last) - rules.max_messages

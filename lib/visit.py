@@ -1,7 +1,8 @@
 """One account in one pass: its password, its sessions, what came of it. Whatever fails here fails nobody else.
 
-A session that breaks is followed by another, one command at a time if it was the server's words that broke it; messages
-at which a session died get a session of their own, when all others are through. A refused login is never repeated.
+A session that breaks is followed by another, one command at a time if it was the server's words that broke it, or if
+it broke off when several messages were asked for ahead; messages at which a session died get a session of their own,
+when all others are through. A refused login is never repeated.
 """
 
 import logging
@@ -59,6 +60,7 @@ class Visit:
     _complaints: list[str] = field(default_factory=list)
     _unfinished: bool = False
     _in_hand: dict[str, int] = field(default_factory=dict)
+    _lockstep: bool = False  # its server broke off at commands sent ahead; remembered for this pass only
 
     def hand_over(self, stored: Stored, key: str) -> None:
         """See Desk."""
@@ -122,7 +124,7 @@ class Visit:
             return
         more = True
         for turn in range(SESSIONS):
-            before = self.tally.fetched
+            before, hurried = self.tally.fetched, not self._lockstep
             try:
                 more = self._session(word)
             except PeerError:
@@ -132,14 +134,16 @@ class Visit:
             except UnreachableError:
                 raise
             except LostError:
-                if turn == SESSIONS - 1 or self.tally.fetched == before or self.halted():
+                promising = self.tally.fetched > before or (hurried and self._lockstep)
+                if turn == SESSIONS - 1 or not promising or self.halted():
                     raise
             if not more or self.halted():
                 return
 
     def _session(self, word: str) -> bool:
         settings = self.settings
-        terms = Terms(settings.pf_timeout, settings.pf_tls_ca, lockstep=self.memory.window_one)
+        lockstep = self._lockstep or self.memory.window_one
+        terms = Terms(settings.pf_timeout, settings.pf_tls_ca, lockstep=lockstep)
         mailbox = Mailbox(self.account, word, terms)
         try:
             self._enter(mailbox)
@@ -157,6 +161,7 @@ class Visit:
             fetch.drain()
         finally:
             self._unfinished, self._in_hand = fetch.unfinished, fetch.in_hand
+            self._lockstep = lockstep or fetch.overtaxed
             self.warnings.extend(fetch.remarks)
             self._log(mailbox)
         return fetch.more
