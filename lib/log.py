@@ -24,6 +24,7 @@ FRAMES = 40  # of a traceback: enough for any honest call chain
 LONGEST_TRACEBACK = 200  # lines
 
 ROOT = logging.getLogger("popfetch")
+ROOT.addHandler(logging.NullHandler())  # or Python prints on stderr what is said while there is no log
 LEVELS = {"error": logging.ERROR, "info": logging.INFO, "debug": logging.DEBUG}
 WORDS = {logging.ERROR: "error", logging.WARNING: "warning", logging.INFO: "info", logging.DEBUG: "debug"}
 

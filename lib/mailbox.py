@@ -63,7 +63,10 @@ class Mailbox:
 
     def connect(self) -> None:
         """Open the connection; LostError when there is none to be had."""
-        self.wire = Wire.connect(self.account.host, self.account.port, self.terms.silence)
+        try:
+            self.wire = Wire.connect(self.account.host, self.account.port, self.terms.silence)
+        except LostError as error:
+            raise LostError(f"{error}: see host and port of {self.account.place}") from error
 
     def open(self) -> None:
         """Log in and list over the connection; LoginError, AccountError, LostError or PeerError when that fails."""
@@ -106,6 +109,8 @@ class Mailbox:
         except SilenceError as error:
             hint = "" if self.wire.encrypted else "; does this port want tls=implicit?"
             raise SilenceError(f"{error} (no greeting{hint})") from error
+        except PeerError as error:
+            raise PeerError(f"{error}: no POP3 server? see host and port of {self.account.place}") from error
 
     def _asked_capabilities(self) -> Capabilities:
         status, listing = self.whole(pop3.CAPA)
@@ -190,7 +195,8 @@ class Mailbox:
         code = pop3.response_code(text)
         if code.startswith(NOT_NOW):
             raise AccountError(f"no login now: {visible(text)}")
-        raise LoginError(f"login refused ({visible(text)}): check user and password in {self.account.place}")
+        settings = "user and password" if self.account.auth == "auto" else "user, password and auth="
+        raise LoginError(f"login refused ({visible(text)}): check {settings} in {self.account.place}")
 
     def _list(self) -> None:
         if self._knows_capa:

@@ -63,7 +63,7 @@ def test_a_wrong_password_a_dead_port_and_a_mute_server_stop_nobody_else(office:
     login = "login refused ([AUTH] Authentication failed.): check user and password in dmail.conf:1"
     assert err.replace(str(path), "dmail.conf").splitlines() == [
         f"popfetch: wrong-password: {login}",
-        f"popfetch: dead-port: localhost:{dead}: cannot connect: Connection refused (dmail.conf:2)",
+        f"popfetch: dead-port: localhost:{dead}: cannot connect: Connection refused: see host and port of dmail.conf:2",
         f"popfetch: mute: 127.0.0.1:{mute}: {words} (dmail.conf:3)",
     ]
     assert not any(office.dovecot.left(user) for user, _ in good)
@@ -86,7 +86,7 @@ def test_every_way_to_log_in_works_and_is_refused_with_a_wrong_password(office: 
     path = office.settings(line)
     code, _, err = office.run_pass(path)
     assert code == 77
-    assert f"check user and password in {path}:1" in err
+    assert f"check user, password and auth= in {path}:1" in err
     line = pop3(office.dovecot, user, f"to={address}", f"auth={auth}")
     assert office.run_pass(office.settings(line)) == NOTHING
     assert len(office.postfix.received(address)) == 1
