@@ -129,13 +129,11 @@ class Batch:
     def send_again(self, found: Sequence[tuple[Stored, str]]) -> None:
         """Deliver what the spool still held, those last at which the receiver broke off; return when all is said."""
         moment = Moment(datetime.fromtimestamp(self.clerk.now(), UTC), time.monotonic())
-
-        def troubles(one: tuple[Stored, str]) -> int:
-            entry = self.clerk.ledger.of(one[0].account).get(one[1])
-            return entry.troubles if entry is not None else 0
-
-        for stored, key in sorted(found, key=troubles):
-            if not self.halt.halted and not self.clerk.ledger.held(stored.account):
+        of = self.clerk.ledger.of
+        for stored, key in sorted(found, key=lambda one: getattr(of(one[0].account).get(one[1]), "troubles", 0)):
+            if self.halt.halted or self.clerk.ledger.held(stored.account):
+                self.clerk.leave(stored, key)
+            else:
                 self.take_in(stored, key, self.origin(stored.account), moment)
         self._settle()
 
@@ -148,7 +146,7 @@ class Batch:
             raise
         except Exception as error:  # noqa: BLE001 - the last line of defence of this message
             self.complaints.append(self._bug(error))
-            self.clerk.leave(stored.account, key)
+            self.clerk.leave(stored, key)
 
     def _settle(self) -> None:
         while not self._outbox.settle(TICK) and not self.halt.halted:

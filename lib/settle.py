@@ -20,7 +20,7 @@ from lib.ledger import Ledger
 from lib.message import Canon
 from lib.outcome import Tally, Watch
 from lib.parcel import Errand, Parcel, Post, Result
-from lib.spool import Spool
+from lib.spool import Spool, Stored
 
 LOG = logging.getLogger("popfetch.deliver")
 DAY = 86400.0
@@ -147,9 +147,10 @@ class Clerk:
             why = "routed by To, which may name strangers; better: pf_accept_domain, pf_domain or to="
             LOG.warning("%s", log.line("account", account=parcel.label, warning=why))
 
-    def leave(self, account: str, key: str) -> None:
+    def leave(self, stored: Stored, key: str) -> None:
         """Let the fetcher know that a message stays in the spool, whatever the reason."""
-        post = self._posts.get(account)
+        self.spool.put_off(stored.number)
+        post = self._posts.get(stored.account)
         if post is not None:
             post.put(key, settled=False)
 
@@ -250,6 +251,8 @@ class Clerk:
     def _end(self, parcel: Parcel, how: str, verdicts: dict[bytes, Verdict], *, settled: bool) -> None:
         if settled:
             self.spool.free(parcel.number)
+        else:
+            self.spool.put_off(parcel.number)
         with self._lock:
             tally = self.tally(parcel.account)
             setattr(tally, how, getattr(tally, how) + 1)

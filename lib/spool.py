@@ -9,6 +9,7 @@ import contextlib
 import heapq
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,8 @@ class Spool:
     """The spool files of *folder*; fetchers should pause while *limit* octets wait."""
 
     def __init__(self, folder: Path, limit: int) -> None:
-        self.waiting = 0
+        self.waiting = 0  # octets that a connection to the receiver has yet to deal with
+        self.messages = 0  # how many messages these are
         self._folder = folder
         self._limit = limit
         self._changed = Condition()
@@ -69,9 +71,14 @@ class Spool:
         return self.waiting >= self._limit
 
     @property
-    def messages(self) -> int:
-        """How many messages are in it, those that come in included."""
-        return len(self._held)
+    def space(self) -> int:
+        """How many octets the disk has left; where that is not to be known, more than anybody needs. Never raises."""
+        import shutil  # noqa: PLC0415 - only large messages make anybody ask
+
+        try:
+            return shutil.disk_usage(self._folder).free
+        except OSError:
+            return sys.maxsize
 
     def room(self, stop: Event) -> None:
         """Wait until the spool is not full, or *stop* is set."""
@@ -140,6 +147,12 @@ class Spool:
                     self._new_names = True
                     raise
 
+    def put_off(self, number: int) -> None:
+        """Let a message wait for a later pass: nobody pauses for what will not go in this one."""
+        with self._changed:
+            self._count_out(self._held[number])
+            self._changed.notify_all()
+
     def free(self, number: int) -> None:
         """Forget a message: its file is never again taken for one. Raises StorageError."""
         held = self._held[number]
@@ -170,18 +183,12 @@ class Spool:
             else:
                 held.remembered = len(beginning)
                 self._remembered += held.remembered
-            held.size, held.whole = size, True
-            self.waiting += max(size, LEAST) - held.counted
-            held.counted = max(size, LEAST)
+            held.size, held.whole, held.counted = size, True, max(size, LEAST)
+            self.waiting += held.counted
+            self.messages += 1
         body = beginning if beginning is not None and len(beginning) == size else None
         told = (held.slot.number, head.account, head.uid, head.announced, size, content.sha)
         return Stored(*told, content.eightbit, content.clean, body, beginning, self._reread)
-
-    def count(self, held: _Held, size: int) -> None:
-        """Let *size* more octets wait in it (for Incoming)."""
-        with self._changed:
-            self.waiting += size
-            held.counted += size
 
     def abandon(self, held: _Held) -> None:
         """Take back a file that will not be whole (for Incoming); without its last line it holds nothing anyway."""
@@ -210,8 +217,14 @@ class Spool:
             if slot.number <= self._last:
                 heapq.heappush(self._free, slot.number)
             self._remembered -= held.remembered
-            self.waiting -= held.counted
+            self._count_out(held)
             self._changed.notify_all()
+
+    def _count_out(self, held: _Held) -> None:
+        if held.counted:
+            self.waiting -= held.counted
+            self.messages -= 1
+            held.counted = 0
 
     def _lowest(self) -> int:
         """Return the lowest number that is not in use."""
@@ -245,7 +258,7 @@ class Incoming:
         self._pieces.append(chunk)
         self._buffered += len(chunk)
         if self._buffered >= BUFFER:
-            self._spool.count(self._held, self._flush())
+            self._flush()
 
     def finish(self) -> Stored:
         """End the message: from now on it is in the spool (a power cut apart, see Spool.sync). Raises StorageError."""
@@ -256,8 +269,8 @@ class Incoming:
         """Forget what came so far; never raises."""
         self._spool.abandon(self._held)
 
-    def _flush(self, *, last: bool = False) -> int:
-        """Write what was collected, with the head before the first of it; return how much it was."""
+    def _flush(self, *, last: bool = False) -> None:
+        """Write what was collected, with the head before the first of it."""
         held, slot, content = self._held, self._held.slot, self._content
         data = b"".join(self._pieces)
         self._pieces.clear()
@@ -273,7 +286,6 @@ class Incoming:
             slot.begin(head + data + end)
         if last:
             slot.end(held.start + content.size + len(end))
-        return len(data)
 
 
 def _beginning(data: bytes) -> bytes | None:

@@ -490,13 +490,30 @@ def test_every_message_counts_and_small_ones_count_a_block(store: Spool) -> None
     assert store.waiting == spool.LEAST + 10_000
     incoming = store.receive("bob", b"3", 0)
     incoming.write(b"x" * 2 * spool.BUFFER)
-    assert store.waiting == spool.LEAST + 10_000 + 2 * spool.BUFFER
+    assert store.waiting == spool.LEAST + 10_000  # what is not whole waits for nobody, and may never be whole
     incoming.write(b"x" * 10)
     third = incoming.finish()
-    assert store.waiting == spool.LEAST + 10_000 + 2 * spool.BUFFER + 10
+    assert (store.waiting, store.messages) == (spool.LEAST + 10_000 + 2 * spool.BUFFER + 10, 3)
     for number in (1, 2, third.number):
         store.free(number)
-    assert store.waiting == 0
+    assert (store.waiting, store.messages) == (0, 0)
+
+
+def test_what_waits_for_a_later_pass_makes_nobody_pause(tmp_path: Path) -> None:
+    store = Spool(tmp_path, 2 * spool.LEAST)
+    numbers = [put(store).number for _ in range(2)]
+    assert store.full
+    for number in (*numbers, *numbers):
+        store.put_off(number)
+    assert (store.full, store.waiting, store.messages) == (False, 0, 0)
+    store.free(numbers[0])
+    assert (store.waiting, store.messages) == (0, 0)
+    store.close()
+
+
+def test_the_space_on_the_disk_is_known_or_taken_for_endless(tmp_path: Path) -> None:
+    (store, nowhere) = (Spool(tmp_path, 0), Spool(tmp_path / "nowhere", 0))
+    assert 0 <= store.space < sys.maxsize == nowhere.space
 
 
 def test_a_fetcher_waits_for_room_until_a_message_is_settled(tmp_path: Path) -> None:
