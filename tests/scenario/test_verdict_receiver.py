@@ -120,6 +120,45 @@ def test_what_is_said_of_the_receiver_blames_no_mail(
     waits_in_the_spool(receiver, mailbox, work)
 
 
+GROUP = """
+    S: 220 mx.example ESMTP
+    C* EHLO *
+    S: 250-mx.example
+    S: 250 PIPELINING
+    C: MAIL FROM:<a@far.example>
+    C: RCPT TO:<b@example.org>
+    C: DATA
+"""
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        "S: 421 going down",
+        "S: 421 going down\nS: 503 no\nS: 503 no",
+        "S: 250 ok\nS: 421 going down",
+        "S: 250 ok\nS: 250 ok\nS: 421 going down",
+        "S: 530 login first\nS: 530 login first\nS: 530 login first",
+        "S: 250 ok\nS: 250 ok\nS: 354 go on\nC. [one]\nS: 421 going down",
+        "S: 250 ok\nS: 550 no\nS: 421 going down",
+        "S: 451 not now\nS: 503 no\nS: 421 going down",
+    ],
+)
+def test_in_a_group_as_well(receiver: Receiver, mailbox: Mailbox, work: Path, replies: str) -> None:
+    mailbox.put(ONE)
+    result = receiver(f"{GROUP}{replies}\n-- cut")
+    assert result.code == 75
+    assert "takes no mail now" in result.err.splitlines()[0]
+    waits_in_the_spool(receiver, mailbox, work)
+
+
+def test_a_receiver_that_knows_helo_alone(receiver: Receiver, mailbox: Mailbox) -> None:
+    mailbox.put(ONE)
+    helo = "C* EHLO *\nS: 502 what?\nC* HELO *\nS: 250-mx\nS: 250 PIPELINING\n"
+    assert receiver(TAKES_IT.replace("C* EHLO *\n    S: 250 mx.example\n", helo))[:3] == (0, "", "")
+    assert mailbox.left == []
+
+
 @pytest.mark.parametrize(
     "script",
     [
