@@ -11,6 +11,7 @@ from tests.pki import Pki
 from tests.real import dovecot as dovecot_server
 from tests.real import postfix as postfix_server
 from tests.real.dovecot import Dovecot
+from tests.real.netns import DialUp, dial_up
 from tests.real.postfix import Postfix
 
 HERE = Path(__file__).parent
@@ -57,3 +58,13 @@ def sink(need: Need) -> Iterator[Callable[..., int]]:
     """Return what starts an smtp-sink with options: `sink("-p")` is the port of one without pipelining."""
     with ExitStack() as running:
         yield lambda *options: running.enter_context(postfix_server.sink(need("smtp-sink"), *options))
+
+
+@pytest.fixture
+def line(tmp_path: Path, need: Need, lack: Callable[[str], None]) -> Iterator[DialUp]:
+    """Return an office and a line to its provider that is down until pf_dial_up raises it."""
+    need("ip")
+    if os.geteuid() != 0:
+        lack("namespaces need root")
+    with dial_up(tmp_path) as made:
+        yield made

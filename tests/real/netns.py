@@ -11,12 +11,15 @@ import os
 import select
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.passes import PROGRAM, Result
 
 ADDRESS = "10.99.0.1"
 OFFICE_ADDRESS = "10.99.0.2"
@@ -70,6 +73,16 @@ class DialUp:
         """Run *words* in the office and return their exit code."""
         return subprocess.run(self.inside(*words), stdin=subprocess.DEVNULL, timeout=60, check=False).returncode
 
+    def passing(self, conf: Path, *words: str) -> list[str]:
+        """Return the command line of a pass in the office; a warning in it is an error."""
+        return self.inside(sys.executable, "-W", "error", PROGRAM, "-i", conf, *words)
+
+    def fetch(self, conf: Path, *words: str) -> Result:
+        """Run a pass in the office to its end."""
+        argv = self.passing(conf, *words)
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
+        return Result(done.returncode, done.stdout, done.stderr)
+
     @property
     def is_up(self) -> bool:
         return self.run(self.check) == 0
@@ -84,6 +97,11 @@ class DialUp:
         """Return for how long the line was up in all; it has to be down now."""
         times = [event.when for event in self.story]
         return sum(times[1::2]) - sum(times[::2])
+
+    @property
+    def carried(self) -> int:
+        """Return how many octets the provider's servers have sent through relays that have a rate."""
+        return sum(relay.carried for relay in self._relays)
 
     def provide(self, port: int, *, delay: float = 0.0, rate: float = 0.0) -> int:
         """Let the provider serve what listens on *port* outside, at ADDRESS; return the port there."""

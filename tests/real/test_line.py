@@ -1,43 +1,18 @@
 """The line of pf_dial_up, in earnest: network namespaces and a cable that is down until it is raised."""
 
-import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.embedded import PopServer, SmtpServer
-from tests.passes import PROGRAM, Conf, Result, account
-from tests.real.netns import ADDRESS, DialUp, dial_up
+from tests.passes import Conf, Result, account
+from tests.real.netns import ADDRESS, DialUp
 
 pytestmark = pytest.mark.netns
 
 NOTHING = Result(0, "", "")
 REACH = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close()"
-
-
-@pytest.fixture
-def line(tmp_path: Path, need: Callable[[str], str], lack: Callable[[str], None]) -> Iterator[DialUp]:
-    need("ip")
-    if os.geteuid() != 0:
-        lack("namespaces need root")
-    with dial_up(tmp_path) as made:
-        yield made
-
-
-class Passes:
-    """Runs passes in the office."""
-
-    def __init__(self, line: DialUp, conf: Path) -> None:
-        self.line = line
-        self.conf = conf
-
-    def run(self, *words: str) -> Result:
-        argv = self.line.inside(sys.executable, "-W", "error", PROGRAM, "-i", self.conf, *words)
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False)
-        return Result(done.returncode, done.stdout, done.stderr)
 
 
 def log(work: Path) -> list[str]:
@@ -68,7 +43,7 @@ def test_a_pass_raises_the_line_fetches_over_it_and_drops_it(line: DialUp, conf:
             **line.settings,
         )
         for _ in range(2):  # what is not delivered when the line is dropped is deleted by the next pass
-            assert Passes(line, path).run() == NOTHING
+            assert line.fetch(path) == NOTHING
             assert not line.is_up
         assert len(smtp.taken) == 1
         assert pop.left("bob") == []
