@@ -89,12 +89,21 @@ def plan(messages: Sequence[Listed], entries: Mapping[str, Entry], rules: Rules,
         keys.add(key)
         _sort(todo, Wanted(message.number, message.uid, message.size, key), entries.get(key), rules, now)
     todo.last.sort(key=lambda message: entries[message.key].troubles)  # lest one starve behind another
-    if rules.max_messages and len(todo.fetch) + len(todo.last) > rules.max_messages:
-        room = max(rules.max_messages - len(todo.fetch), 0)
-        todo.left += len(todo.fetch) + len(todo.last) - rules.max_messages
-        todo.fetch, todo.last = todo.fetch[: rules.max_messages], todo.last[:room]
+    if rules.max_messages:
+        _limit(todo, rules.max_messages, entries)
     _look_for_absent(todo, keys, entries)
     return todo
+
+
+def _limit(todo: Todo, most: int, entries: Mapping[str, Entry]) -> None:
+    """Leave what is more than *most*; what must be fetched again to be recognised does not count."""
+    if not all(message.named for message in todo.fetch):
+        most += sum(entry.status in SETTLED and not key.startswith(UID) for key, entry in entries.items())
+    left = len(todo.fetch) + len(todo.last) - most
+    if left > 0:
+        room = max(most - len(todo.fetch), 0)
+        todo.left += left
+        todo.fetch, todo.last = todo.fetch[:most], todo.last[:room]
 
 
 def _sort(todo: Todo, message: Wanted, entry: Entry | None, rules: Rules, now: float) -> None:

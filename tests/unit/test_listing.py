@@ -226,17 +226,41 @@ def test_what_is_deleted_or_too_large_does_not_count_for_pf_max_messages() -> No
     assert todo.left == 1
 
 
+def test_what_only_its_bytes_tell_does_not_keep_new_mail_away_for_ever() -> None:
+    # No UIDs, pf_keep, pf_max_messages 2: four messages are known by their hashes, and fetched to be recognised.
+    known_ones = [known(sha_key(f"5ha{turn}", 0)) for turn in range(4)]
+    listed = [Listed(number, b"", 100) for number in range(1, 9)]
+    assert numbers(planned(listed, keep=KEEP_FOREVER, max_messages=2)) == [1, 2]
+    todo = planned(listed, *known_ones, keep=KEEP_FOREVER, max_messages=2)
+    assert numbers(todo) == [1, 2, 3, 4, 5, 6]
+    assert todo.left == 2
+
+
+def test_what_its_uid_names_counts_for_pf_max_messages_whatever_the_hashes() -> None:
+    assert numbers(planned("a b c", known(sha_key("5ha", 0)), max_messages=2)) == [1, 2]
+
+
+def test_duplicates_do_not_keep_new_mail_away() -> None:
+    hashes = [known(sha_key("5ha", turn)) for turn in range(2)]
+    assert numbers(planned("a a b c", *hashes, keep=KEEP_FOREVER, max_messages=1)) == [1, 2, 3]
+
+
 # --- trouble ----------------------------------------------------------------------------------------------------------
 
 
 def trouble(name: bytes, **more: object) -> Entry:
-    return uid(name, Status.TROUBLED, troubles=1, **more)
+    return uid(name, Status.TROUBLED, **{"troubles": 1} | more)
 
 
 def test_messages_at_which_a_session_died_come_last() -> None:
     todo = planned("a b c", trouble(b"a"))
     assert numbers(todo) == [2, 3]
     assert [message.number for message in todo.last] == [1]
+
+
+def test_of_the_last_those_come_first_at_which_fewer_sessions_died() -> None:
+    todo = planned("a b c", trouble(b"a", troubles=3), trouble(b"b", troubles=1), trouble(b"c", troubles=2))
+    assert [message.uid for message in todo.last] == [b"b", b"c", b"a"]
 
 
 def test_a_message_without_a_name_comes_last_as_well() -> None:
@@ -368,7 +392,8 @@ def test_every_message_has_one_fate(
     assert len(fates) == len(set(fates))
     assert len(listed) - waiting <= len(fates) - len(todo.oversize) + todo.left <= len(listed)
     assert not set(todo.vanished) & set(todo.forgotten)
-    assert not rules.max_messages or len(todo.fetch) + len(todo.last) <= rules.max_messages
+    hashed = sum(key.startswith(("sha256", "at:")) for key in entries)
+    assert not rules.max_messages or len(todo.fetch) + len(todo.last) <= rules.max_messages + hashed
     assert all(entries[key].status in (Status.DELIVERED, Status.DUD) for key in todo.delete)
     assert all(message.named == (message.key == uid_key(message.uid)) for message in todo.fetch)
 
