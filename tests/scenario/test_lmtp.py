@@ -1,5 +1,6 @@
 """LMTP: a verdict for each recipient, over TCP and over a unix socket."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,7 +41,10 @@ def place() -> Iterator[Path]:
         yield Path(folder) / "lmtp"
 
 
-@pytest.fixture(params=["tcp", "unix"])
+unix_sockets = pytest.mark.skipif(sys.platform == "win32", reason="unix sockets")
+
+
+@pytest.fixture(params=["tcp", pytest.param("unix", marks=unix_sockets)])
 def lmtp(request: pytest.FixtureRequest, receiver: Receiver, place: Path) -> "Lmtp":
     return Lmtp(receiver, place if request.param == "unix" else None)
 
@@ -135,6 +139,7 @@ def test_a_receiver_that_knows_no_lhlo_is_told_of(lmtp: Lmtp, mailbox: Mailbox) 
     assert "500 5.5.1 what?" in passed.err
 
 
+@unix_sockets
 def test_a_unix_socket_that_is_not_there(receiver: Receiver, mailbox: Mailbox, place: Path) -> None:
     mailbox.put(THREE)
     path = receiver.write(pf_smtp_server=f"unix:{place}", pf_smtp_protocol="lmtp")
