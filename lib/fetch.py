@@ -37,6 +37,8 @@ IN_HAND, IN_HAND_OURS = 400, 20_000
 NOOP_SECONDS = 20.0
 # A body may be longer than announced (line ends counted once, sizes of compressed files), but not without end.
 BODY_FACTOR, BODY_EXTRA, BODY_UNKNOWN = 4, 16 << 20, 4 << 30
+# Announced octets up to which a message may be empty.
+NOTHING = 4
 
 
 class Desk(Protocol):
@@ -216,6 +218,12 @@ class Fetch:
     def _finish(self, message: Wanted) -> None:
         assert self._incoming is not None  # noqa: S101 - see _take
         stored, self._incoming = self._incoming.finish(), None
+        if not stored.size and message.size > NOTHING:
+            self.spool.free(stored.number)  # its file there may be broken: whoever deletes it now loses what it holds
+            why = f"message {message.number} of {message.size} octets comes without any, and stays on the server"
+            self._trouble(message, why)
+            self.complaints += [] if why in self.complaints else [why]
+            return
         self.tally.fetched += 1
         self.watch.message_fetched(self.mailbox.account.name, stored.size)
         key = self._recognition.name(message, stored.sha)
@@ -284,6 +292,8 @@ class Fetch:
     def _note_trouble(self, error: LostError | PeerError) -> None:
         """Remember the message in whose reply the session died; it is tried last from now on."""
         if self._flying and (self._incoming is not None or isinstance(error, PeerError)):
-            key = self._flying[0].key
-            self.ledger.note(Trouble(self.mailbox.account.id, key, str(error), self.desk.now()))
-            self.ledger.flush()
+            self._trouble(self._flying[0], str(error))
+
+    def _trouble(self, message: Wanted, why: str) -> None:
+        self.ledger.note(Trouble(self.mailbox.account.id, message.key, why, self.desk.now()))
+        self.ledger.flush()

@@ -110,6 +110,21 @@ def test_everybody_whom_the_header_names_gets_it_once_in_one_transaction(office:
         assert below(message) == fields.replace(b"\r\n", b"\n") + sample.wanted
 
 
+def test_what_dovecot_cannot_send_stays_there_and_holds_up_nobody(office: Office) -> None:
+    """Dovecot 2.3 does not double a dot that a message begins with, so that one ends where it begins."""
+    user, address = office.dovecot.user(), office.postfix.address()
+    good = [mail.plain(number, 500) for number in range(4)]
+    messages = [sample.sent for sample in good]
+    office.dovecot.fill(user, [messages[0], b".\r\nlost if this were believed\r\n", *messages[1:]])
+    path = office.settings(pop3s(office.dovecot, user, f"to={address}", "name=mine"))
+    for _ in range(2):
+        code, _, err = office.run_pass(path)
+        assert code == 76
+        assert err.startswith("popfetch: mine: ")
+    assert office.dovecot.left(user) == 1
+    compare(good, office.postfix.received(address))
+
+
 @pytest.fixture(scope="module")
 def signer() -> tuple[bytes, Names]:
     """Return a private key as dkimpy wants it, and what stands in for the DNS with the public one."""

@@ -25,7 +25,7 @@ POP = """
     S: .
     C: LIST
     S: +OK
-    S: 1 100
+    S: 1 4
     S: .
     C: RETR 1
     S: +OK
