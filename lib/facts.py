@@ -45,6 +45,7 @@ class Entry:
     why: str = ""  # the last trouble
     vanished: float | None = None  # since when the server does not list it
     uid_kept: bytes = b""  # the beginning of a UID that the key does not tell
+    lasting: bool = False  # its spool file was synced, and may be the only one that there is
     deletion: str = ""  # of a settled message: one of the three words below, or nothing was asked
     burial: int | None = None  # octets of duds.dat behind which it was to be written there
 
@@ -119,6 +120,13 @@ class Left(NamedTuple):
     at: float
 
 
+class Lasting(NamedTuple):
+    """These spool files were synced: from here on the server need not have their messages any more."""
+
+    account: str
+    files: tuple[int, ...]
+
+
 class Deleting(NamedTuple):
     """How far the deletion of these has come, "" for not at all; without *keys*: of all whose deletion was asked."""
 
@@ -179,7 +187,7 @@ class Mark(NamedTuple):
     account: str = ""
 
 
-Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Deleting | Gone | Trouble
+Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Lasting | Deleting | Gone | Trouble
 Record = Fate | Renamed | Vanished | Seen | Whole | Mark
 
 

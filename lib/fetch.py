@@ -15,7 +15,7 @@ from lib import listing, pop3
 from lib.deletions import Deletions
 from lib.dialogue import Command
 from lib.errors import LostError, PeerError
-from lib.journal import Entry, Gone, Left, Seen, Spooled, Trouble, Vanished
+from lib.journal import Entry, Gone, Lasting, Left, Seen, Spooled, Trouble, Vanished
 from lib.ledger import Ledger
 from lib.listing import Rules, Wanted
 from lib.mailbox import Mailbox
@@ -284,7 +284,10 @@ class Fetch:
         self._read_post()
         if self._recognition.ignoring:
             self.remarks.append(IGNORING)
-        self.spool.sync([*self._spooled, *(file for _, file in self._pending.values())])
+        files = (*self._spooled, *(file for _, file in self._pending.values()))
+        if files:
+            self.spool.sync(files)
+            self.ledger.note(Lasting(self.mailbox.account.id, files))
         deleted, complaints = self._deletions.take_leave(self.limits.window)
         self.tally.deleted += deleted
         self.complaints.extend(complaints)

@@ -16,6 +16,7 @@ from lib.facts import (
     Dud,
     Entry,
     Gone,
+    Lasting,
     Ledger,
     Left,
     Mark,
@@ -48,6 +49,7 @@ def _spooled(entries: dict[str, Entry], record: Spooled) -> None:
         entry = entries[record.key] = Entry(record.key)
     if entry.status in SETTLED:
         return
+    entry.lasting = entry.lasting and entry.number == record.number
     entry.status, entry.sha, entry.size, entry.number = Status.SPOOLED, record.sha, record.size, record.number
     entry.since = entry.since or record.at
     entry.uid_kept = b"" if tells_uid(record.key) else record.uid[:UID_KEPT]
@@ -74,6 +76,12 @@ def _settle(entries: dict[str, Entry], record: Delivered | Dud) -> None:
 
 def _burying(entries: dict[str, Entry], record: Burying) -> None:
     _entry(entries, record.key).burial = record.length
+
+
+def _lasting(entries: dict[str, Entry], record: Lasting) -> None:
+    files = set(record.files)
+    for entry in entries.values():
+        entry.lasting = entry.lasting or (entry.status is Status.SPOOLED and entry.number in files)
 
 
 def _left(entries: dict[str, Entry], record: Left) -> None:
@@ -141,6 +149,7 @@ _RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
     Burying: _burying,
     Dud: _settle,
     Left: _left,
+    Lasting: _lasting,
     Deleting: _deleting,
     Gone: _gone,
     Trouble: _trouble,

@@ -30,6 +30,7 @@ from lib.facts import (
     Dud,
     Entry,
     Gone,
+    Lasting,
     Ledger,
     Left,
     Mark,
@@ -51,8 +52,8 @@ from lib.history import apply
 
 __all__ = [
     "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "Damage", "Deleting", "Delivered", "Dud", "Entry", "Gone",
-    "Ledger", "Left", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Trouble", "Vanished",
-    "Verdict", "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key", "uid_key",
+    "Lasting", "Ledger", "Left", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Trouble",
+    "Vanished", "Verdict", "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key", "uid_key",
 ]  # fmt: skip
 
 DAY = 86400.0
@@ -210,7 +211,7 @@ def _kept_uid(record: Spooled) -> str:
 
 
 # What a short line of an entry leaves out.
-_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "", [], "")
+_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "", [], "", 0)
 
 
 def _dump(record: Whole) -> list[Any]:
@@ -221,7 +222,7 @@ def _dump(record: Whole) -> list[Any]:
     vanished = [] if entry.vanished is None else [float(entry.vanished)]
     burial = [] if entry.burial is None else [entry.burial]
     fields: list[Any] = [entry.key, entry.status.value, entry.sha, *times, entry.size, entry.number, *envelope]
-    fields += [entry.troubles, entry.why, vanished, _text(entry.uid_kept), burial, entry.deletion]
+    fields += [entry.troubles, entry.why, vanished, _text(entry.uid_kept), burial, entry.deletion, int(entry.lasting)]
     while not fields[-1]:
         fields.pop()
     return fields
@@ -229,11 +230,11 @@ def _dump(record: Whole) -> list[Any]:
 
 def _load(account: str, key: str, status: str, *fields: Any) -> Whole:
     told: tuple[Any, ...] = (*fields, *_UNSAID[len(fields) :])
-    sha, settled, since, size, number, sender, said, troubles, why, vanished, uid, burial, deletion = told
+    sha, settled, since, size, number, sender, said, troubles, why, vanished, uid, burial, deletion, lasting = told
     gone, length = float(vanished[0]) if vanished else None, int(burial[0]) if burial else None
     envelope = (_octets(sender), _heard(said))
     entry = Entry(key, Status(status), sha, size, number, since, settled, *envelope, troubles, why, gone)
-    entry.uid_kept, entry.burial, entry.deletion = _octets(uid), length, str(deletion)
+    entry.uid_kept, entry.burial, entry.deletion, entry.lasting = _octets(uid), length, str(deletion), lasting == 1
     return Whole(account, entry)
 
 
@@ -241,6 +242,7 @@ def _key_sha_at(record: Delivered | Dud) -> list[Any]:
     return [record.key, record.sha, float(record.at)]
 
 
+_ENTRY = [str, str, str, float, float, int, int, str, dict, int, str, list, str, list, str, int]
 _KINDS = (
     _Kind(
         "S",
@@ -266,6 +268,7 @@ _KINDS = (
     ),
     _Kind("X", Dud, _key_sha_at, [str, str, float], Dud),
     _Kind("L", Left, lambda r: [r.key, r.size, float(r.at)], [str, int, float], Left),
+    _Kind("F", Lasting, lambda r: [list(r.files)], [list], lambda account, files: Lasting(account, tuple(files))),
     _Kind(
         "Q",
         Deleting,
@@ -278,7 +281,7 @@ _KINDS = (
     _Kind("R", Renamed, lambda r: [r.old, r.new], [str, str], Renamed),
     _Kind("-", Vanished, lambda r: [r.key, float(r.at)], [str, float], Vanished),
     _Kind("+", Seen, lambda r: [r.key], [str], Seen),
-    _Kind("E", Whole, _dump, [str, str, str, float, float, int, int, str, dict, int, str, list, str, list, str], _load),
+    _Kind("E", Whole, _dump, _ENTRY, _load),
     _Kind("=", Mark, lambda _: [], [], Mark),
 )
 _BY_LETTER = {kind.letter: kind for kind in _KINDS}

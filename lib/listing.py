@@ -73,7 +73,7 @@ def due(entry: Entry, keep: int, now: float) -> bool:
     return keep == 0 or now - entry.settled >= keep * DAY
 
 
-def _waits(entry: Entry) -> bool:
+def waits(entry: Entry) -> bool:
     """Say whether the message waits in the spool."""
     return entry.status is Status.SPOOLED and entry.number > 0
 
@@ -114,7 +114,7 @@ def _sort(todo: Todo, message: Wanted, entry: Entry | None, rules: Rules, now: f
             todo.delete[message.key] = message.number
         else:
             todo.left += 1
-    elif entry is not None and _waits(entry):
+    elif entry is not None and waits(entry):
         todo.waiting[message.key] = message.number  # not fetched again, deleted when the receiver has it
     elif rules.max_size and message.size > rules.max_size:
         todo.left += 1
@@ -132,7 +132,7 @@ def _look_for_absent(todo: Todo, listed: set[str], entries: Mapping[str, Entry])
     """
     named = bool(listed) and not any(key.startswith(MAKESHIFT) for key in listed)
     for key, entry in entries.items():
-        if key in listed or _waits(entry):
+        if key in listed or waits(entry):
             continue
         if entry.deletion in {PROMISED, IGNORED} or (entry.status not in SETTLED and not entry.recipients):
             todo.forgotten.append(key)

@@ -8,7 +8,8 @@ although its deletion was asked.
 from collections import Counter
 from dataclasses import dataclass, field
 
-from lib.facts import IGNORED, PROMISED, SETTLED, Deleting, Entry, Gone, Renamed, Status, sha_key
+from lib import listing
+from lib.facts import IGNORED, PROMISED, SETTLED, Deleting, Entry, Gone, Renamed, sha_key
 from lib.ledger import Ledger
 from lib.listing import Todo, Wanted
 
@@ -63,4 +64,6 @@ class Recognition:
                 return None
             self.ledger.note(Renamed(self.account, old.pop(), key))
             entry = self._entries[key]
-        return entry if entry is not None and entry.status in (*SETTLED, Status.SPOOLED) else None
+        if entry is None or (entry.status not in SETTLED and not listing.waits(entry)):
+            return None  # also one whose spool file is gone: a power cut, or a hand
+        return entry

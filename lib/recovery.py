@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from lib.duds import Duds
-from lib.facts import SETTLED, Burying, Dud, Spooled, Status, sha_key, uid_key
+from lib.facts import SETTLED, Burying, Dud, Entry, Spooled, Status, sha_key, uid_key
 from lib.ledger import Ledger
 from lib.spool import Corrupt, Spool, Stored
 
@@ -69,9 +69,10 @@ def adopt(whole: Iterable[Stored], ledger: Ledger) -> None:
         ledger.note(Spooled(stored.account, key, stored.number, stored.uid, stored.sha, stored.size, at))
 
 
-def spooled_as(ledger: Ledger, number: int) -> tuple[str, str] | None:
-    """Return account and name of the message that the journal says lies in spool file *number*."""
-    return next(((account, key) for (account, file, _), key in _names(ledger).items() if file == number), None)
+def spooled_as(ledger: Ledger, number: int) -> tuple[str, Entry] | None:
+    """Return the message that the journal says lies in spool file *number*, and whose it is."""
+    found = ((account, ledger.of(account)[key]) for (account, file, _), key in _names(ledger).items() if file == number)
+    return next(found, None)
 
 
 def _names(ledger: Ledger) -> dict[tuple[str, int, str], str]:

@@ -15,7 +15,7 @@ from lib.consign import NOTICES, Moment, consign, origins
 from lib.courier import way
 from lib.duds import Duds
 from lib.errors import StorageError
-from lib.facts import Gone, Spooled, Status, uid_key
+from lib.facts import Spooled, Status, uid_key
 from lib.halt import Halt
 from lib.ledger import Ledger, damage_told
 from lib.outcome import AccountOutcome, Unwatched, Watch
@@ -78,24 +78,24 @@ class Workplace:
     def bury_corrupt(self, clerk: Clerk) -> None:
         """Write what is damaged in the spool to duds.dat; the messages count as never fetched. SafetyNetError.
 
-        What the journal does not call spooled is the rest of a power cut, and in nobody's way.
+        What was never synced is the rest of a power cut, and in nobody's way: its server still has it.
         """
         while self.corrupt and not self.ledger.damages:
             one = self.corrupt.pop()
-            known = recovery.spooled_as(self.ledger, one.number)
-            if known is None:
-                self.spool.free(one.number)
-                continue
-            account, key = known
-            when = datetime.fromtimestamp(time.time(), UTC)
+            account, entry = recovery.spooled_as(self.ledger, one.number) or ("", None)
+            lasting = entry is not None and entry.lasting
             why = f"{one.why}; the message counts as never fetched"
-            self.duds.append(when, account, one.uid or b"", b"", (), [why], self.spool.chunks(one.number))
-            self.ledger.note(Gone(account, (key,)))
-            self.ledger.flush()
+            if lasting:
+                when = datetime.fromtimestamp(time.time(), UTC)
+                self.duds.append(when, account, one.uid or b"", b"", (), [why], self.spool.chunks(one.number))
+            if entry is not None:
+                self.ledger.note(Spooled(account, entry.key, 0, entry.uid, entry.sha, entry.size, entry.since))
+                self.ledger.flush()
             self.spool.free(one.number)
-            clerk.tally(account).duds += 1
-            LOG.error("%s", log.line("spool", account=account, uid=one.uid, status="duds", words=why))
-            self.streak.dud()
+            if lasting:
+                clerk.tally(account).duds += 1
+                LOG.error("%s", log.line("spool", account=account, uid=one.uid, status="duds", words=why))
+                self.streak.dud()
 
 
 @contextmanager
