@@ -7,6 +7,7 @@ and then killed.
 
 import errno
 import os
+import pickle
 import resource
 import signal
 import socket
@@ -14,10 +15,11 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from threading import Lock
-from typing import Any, NoReturn
+from threading import Lock, RLock
+from typing import Any, BinaryIO, NoReturn
 
 from lib import ownfile
+from tests.faults.disk import FOLDER
 from tests.faults.zygote import tell
 
 WRITING = ("open", "write", "fdatasync", "fsync", "replace", "unlink", "ftruncate")
@@ -128,6 +130,82 @@ def fail(nth: int, code: str, *, ever_after: bool = True, calls: tuple[str, ...]
     _around(act, tuple(calls))
 
 
+def record(path: str, folder: str) -> None:
+    """Write down every call that changes or syncs a file in *folder*; tests/faults/disk.py reads it."""
+    Recorder(Path(path).open("wb"), Path(folder)).start()  # noqa: SIM115 - open until the process ends
+
+
+class Recorder:
+    """Stands around the calls, one at a time. Files go by a number that a new name does not change."""
+
+    def __init__(self, out: BinaryIO, folder: Path) -> None:
+        self._out, self._folder, self._lock = out, folder, RLock()
+        self._last = 0
+        self._nodes: dict[str, int] = {}
+        self._open: dict[int, tuple[int, bool]] = {}
+
+    def start(self) -> None:
+        """Tell what is there, then listen."""
+        for path in sorted(self._folder.iterdir()):
+            self._say("exists", self._new(path.name), path.name, data=path.read_bytes())
+        _around(self._act, ("open", *WRITING[1:], "close"))
+
+    def _say(self, kind: str, node: int, name: str = "", place: int = 0, data: bytes = b"") -> None:
+        pickle.dump((time.monotonic(), kind, node, name, place, data), self._out)
+        self._out.flush()
+
+    def _new(self, name: str) -> int:
+        self._last += 1
+        self._nodes[name] = self._last
+        return self._last
+
+    def _act(self, call: str, plain: Call, words: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        with self._lock:
+            before = getattr(self, f"_{call}", None)
+            if before and call != "open":
+                before(*words)
+            result = plain(*words, **named)
+            if call in {"fsync", "fdatasync"} and words[0] in self._open:
+                self._say("sync", self._open[words[0]][0])
+            if call == "open":
+                self._opened(result, words[0], words[1])
+            return result
+
+    def _opened(self, descriptor: int, path: Any, flags: int) -> None:
+        """Note whose descriptor it is; a file that was not known was made by this call."""
+        where = Path(os.fsdecode(path))
+        self._open.pop(descriptor, None)
+        if where == self._folder:
+            self._open[descriptor] = (FOLDER, False)
+        elif where.parent == self._folder:
+            if where.name not in self._nodes:
+                self._say("create", self._new(where.name), where.name)
+            self._open[descriptor] = (self._nodes[where.name], bool(flags & os.O_APPEND))
+
+    def _close(self, descriptor: int) -> None:
+        self._open.pop(descriptor, None)
+
+    def _write(self, descriptor: int, data: bytes) -> None:
+        if descriptor in self._open:
+            node, append = self._open[descriptor]
+            place = os.fstat(descriptor).st_size if append else os.lseek(descriptor, 0, os.SEEK_CUR)
+            self._say("write", node, place=place, data=bytes(data))
+
+    def _ftruncate(self, descriptor: int, length: int) -> None:
+        if descriptor in self._open:
+            self._say("truncate", self._open[descriptor][0], place=length)
+
+    def _replace(self, old: Any, new: Any) -> None:
+        names = [Path(os.fsdecode(path)).name for path in (old, new)]
+        self._nodes[names[1]] = self._nodes.pop(names[0])
+        self._say("replace", FOLDER, "/".join(names))
+
+    def _unlink(self, path: Any) -> None:
+        name = Path(os.fsdecode(path)).name
+        if self._nodes.pop(name, None):
+            self._say("unlink", FOLDER, name)
+
+
 def clock(seconds: float) -> None:
     """Set the calendar off by so much."""
     plain = time.time
@@ -155,6 +233,7 @@ def constant(module: str, name: str, value: float) -> None:
 HOOKS: dict[str, Callable[..., None]] = {
     "stop": stop,
     "fail": fail,
+    "record": record,
     "clock": clock,
     "limit": limit,
     "user": user,

@@ -163,8 +163,11 @@ class Ring:
     def recorded(self) -> Callable[[Letter], bool]:
         """Return what says whether the journal, as it is on disk now, knows who has got a letter."""
         path = self.work / "popfetch.journal"
-        entries = journal.replay(path.read_bytes() if path.exists() else b"").ledger.values()
-        left = self.world.left
+        return self.on_record(path.read_bytes() if path.exists() else b"")
+
+    def on_record(self, octets: bytes) -> Callable[[Letter], bool]:
+        """Return the same of a journal that holds these *octets*."""
+        entries, left = journal.replay(octets).ledger.values(), self.world.left
 
         def known(letter: Letter) -> bool:
             uid = uid_key(b"embedded-%d" % letter.number)
@@ -197,7 +200,7 @@ def play(ring: Ring, seed: str) -> tuple[str, Books]:
         if dice.random() > AGAIN:
             break
         attack = ATTACKS[dice.choice(list(ATTACKS))]
-    troubles += drain(ring, conf, kind)
+    troubles += dict.fromkeys(drain(ring, conf, kind))
     told = books.judge(mails, ring.world.letters, ring.work / "duds.dat")
     heading = [f"round {seed} ({name}, {kind}):"] if told.words or troubles else []
     return name, told._replace(stuck=len(troubles), kills=kills, words=(*heading, *told.words, *troubles))

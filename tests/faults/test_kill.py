@@ -1,6 +1,5 @@
 """kill -9, at chance and at chosen moments: nothing lost, nothing altered, nothing twice that was on record."""
 
-import multiprocessing
 import threading
 import time
 from collections.abc import Iterator
@@ -29,8 +28,7 @@ def ring() -> Iterator[Ring]:
 @pytest.mark.timeout(300)
 def test_five_hundred_killed_passes_lose_nothing_and_send_nothing_twice() -> None:
     told: list[str] = []
-    workers = min(multiprocessing.cpu_count(), 4)
-    total = torture.table(torture.kill_rounds(ROUNDS, SEED, workers), told.append)
+    total = torture.table(torture.spread(torture.kill, torture.in_chunks(SEED, ROUNDS)), told.append)
     assert total.kills > ROUNDS / 2
     assert total.clean, "\n".join(told)
 

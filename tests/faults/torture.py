@@ -1,7 +1,8 @@
 """The tortures by hand: many rounds, and a table of what they cost.
 
-    python tests/faults/torture.py --rounds 5000 --seed 1
-    python tests/faults/torture.py --rounds 200 --rivals
+    python tests/faults/torture.py kill --rounds 5000 --seed 1
+    python tests/faults/torture.py power --rounds 2000
+    python tests/faults/torture.py octets
 
 A line a round at which a promise was broken, then the table; the exit code is 1 if there was any.
 """
@@ -13,12 +14,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from functools import reduce
-from itertools import starmap
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.faults import powercut
 from tests.faults.books import Books
 from tests.faults.killing import Ring, play
 
@@ -26,25 +27,28 @@ CHUNK = 20
 COLUMNS = ("lost", "twice", "altered", "stuck", "kills", "unread", "unwritten")
 HEADS = ("lost", "twice", "altered", "stuck", "kills", "250 not read", "250 not written")
 
+WORKERS = 2
+
 Played = tuple[str, Books]
+Job = tuple[str, int, int]
 
 
-def chunk(seed: str, first: int, rounds: int) -> list[Played]:
+def kill(seed: str, first: int, rounds: int) -> list[Played]:
     """Play some rounds in a ring of their own."""
     with Ring() as ring:
         return [play(ring, f"{seed}-{number}") for number in range(first, first + rounds)]
 
 
-def kill_rounds(rounds: int, seed: str, workers: int) -> Iterator[Played]:
-    """Yield the rounds of the kill torture as they end."""
-    jobs = [(seed, first, min(CHUNK, rounds - first)) for first in range(0, rounds, CHUNK)]
-    if workers == 1:
-        for played in starmap(chunk, jobs):
-            yield from played
-        return
+def spread(act: Callable[[str, int, int], list[Played]], jobs: list[Job], workers: int = WORKERS) -> Iterator[Played]:
+    """Yield what *act* makes of the jobs, in processes side by side."""
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for done in [pool.apply_async(chunk, job) for job in jobs]:
+        for done in [pool.apply_async(act, job) for job in jobs]:
             yield from done.get()
+
+
+def in_chunks(seed: str, rounds: int) -> list[Job]:
+    """Return jobs that are so many rounds together."""
+    return [(seed, first, min(CHUNK, rounds - first)) for first in range(0, rounds, CHUNK)]
 
 
 def table(played: Iterator[Played], say: Callable[[str], object] = print) -> Books:
@@ -66,15 +70,29 @@ def table(played: Iterator[Played], say: Callable[[str], object] = print) -> Boo
     return total
 
 
+def octets(seed: str, _: int) -> list[Job]:
+    """Return jobs that are every octet together."""
+    return [(seed, first, CHUNK) for first in range(CHUNK)]
+
+
+TORTURES: dict[str, tuple[Callable[[str, int, int], list[Played]], Callable[[str, int], list[Job]]]] = {
+    "kill": (kill, in_chunks),
+    "power": (powercut.at_any_call, in_chunks),
+    "octets": (powercut.at_the_last_octets, octets),
+}
+
+
 def main() -> int:
     """Play what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Kill passes; count what was lost, came twice, was altered.")
+    parser = argparse.ArgumentParser(description="Break passes off; count what was lost, came twice, was altered.")
+    parser.add_argument("attack", nargs="?", choices=TORTURES, default="kill")
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=WORKERS)
     wish = parser.parse_args()
     began = time.monotonic()
-    total = table(kill_rounds(wish.rounds, wish.seed, wish.workers))
+    act, jobs = TORTURES[wish.attack]
+    total = table(spread(act, jobs(wish.seed, wish.rounds), wish.workers))
     print(f"\n{wish.rounds} rounds, seed {wish.seed}, in {time.monotonic() - began:.0f} s")
     return 0 if total.clean else 1
 

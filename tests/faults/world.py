@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Condition, RLock
 from types import TracebackType
@@ -37,6 +37,7 @@ class Letter:
     talk: "WorldSmtp"
     recipients: tuple[bytes, ...]
     content: bytes
+    at: float = field(default_factory=time.monotonic)
     said: int = 0  # octets said on its connection when its 250 was out; 0 before
     known: str = ""
 
@@ -82,6 +83,7 @@ class WorldPop(PopTalk):
 
     def _quit(self, rest: bytes) -> bool:
         self.world.at("quit")
+        self.world.commits.append((time.monotonic(), set(self.gone), set(self.fetched)))
         for uid in self.gone:
             if self.mailbox:
                 del self.mailbox.messages[uid]
@@ -187,6 +189,7 @@ class World:
         self._trigger: Trigger | None = None
         self.seen: Counter[str] = Counter()
         self.letters: list[Letter] = []
+        self.commits: list[tuple[float, set[int], set[int]]] = []  # when, what was deleted, what had been fetched
         self.turn = 0
         self.shas: dict[int, str] = {}
         self.uidl = True  # whether the mailboxes know UIDL
@@ -206,7 +209,7 @@ class World:
 
     def fill(self, mails: Iterable[Mail], boxes: int = 1) -> None:
         """Begin anew, with *mails* dealt out to the first *boxes* mailboxes."""
-        self.letters, self.turn = [], 0
+        self.letters, self.commits, self.turn = [], [], 0
         self._asked.clear()
         self.hidden.clear()
         for box in self.pop.mailboxes.values():
@@ -216,6 +219,15 @@ class World:
         for mail in mails:
             self.shas[mail.number] = hashlib.sha256(mail.octets).hexdigest()
             users[mail.number % len(users)].messages[mail.number] = mail.octets
+
+    def go_back(self, mails: Iterable[Mail], boxes: int, moment: float) -> None:
+        """Let everything be as it was at that *moment* (of the monotonic clock)."""
+        letters, turn = [replace(letter, known="") for letter in self.letters if letter.at < moment], self.turn
+        commits = [commit for commit in self.commits if commit[0] < moment]
+        gone = {number for _, numbers, _ in commits for number in numbers}
+        self.fill((mail for mail in mails if mail.number not in gone), boxes)
+        self.letters, self.commits, self.turn = letters, commits, turn
+        self.hidden = {number for _, _, numbers in commits for number in numbers if self.hides}
 
     @property
     def left(self) -> set[int]:
