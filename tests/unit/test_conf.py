@@ -184,7 +184,7 @@ def test_an_include_is_read_where_it_stands_and_relative_to_its_own_file() -> No
     assert it.settings.work_path == Path("/etc/more/spool").absolute()
     assert it.settings.pf_user[0].place == f"{Path('/etc/more/b c.conf')}:1"
     assert it.settings.pf_smtp_password is not None
-    assert it.settings.pf_smtp_password.folder == Path("/etc/more")
+    assert it.settings.pf_smtp_password.folder == Path("/etc/more").absolute()
     assert it.settings.pf_smtp_password.user == "x"
 
 
