@@ -4,7 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.real.conftest import dovecot, make_dovecot, make_postfix
+from tests.scenario.conftest import smtp
 from tests.wine import windows as place
+
+__all__ = ["dovecot", "make_dovecot", "make_postfix", "smtp", "windows"]
 
 
 @pytest.fixture(scope="session")
