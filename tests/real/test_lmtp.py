@@ -137,3 +137,16 @@ def test_smtp_spoken_to_an_lmtp_server_is_told_of_as_the_receivers(
     assert result.code == 75
     assert "pf_smtp_protocol" in result.err
     assert strict.left(user) == 1
+
+
+def test_mail_that_comes_back_to_where_it_was_fetched_from_is_stopped_at_once(
+    dovecot: Dovecot, pki: Pki, conf: Conf, run_pass: RunPass
+) -> None:
+    user = dovecot.user()
+    dovecot.fill(user, [mail.plain(6, 300).sent])
+    path = settings(conf, pki, f"unix:{dovecot.lmtp_socket}", pop3s(dovecot, user, f"to={user}@{DOMAIN}"))
+    assert run_pass(path) == NOTHING
+    assert dovecot.left(user) == 1
+    assert run_pass(path).code == 65
+    assert dovecot.left(user) == 0
+    assert "it goes in circles: it has been fetched from this account before" in run_pass(path, "--duds", "list").out
