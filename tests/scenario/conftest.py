@@ -1,12 +1,14 @@
 """What the scenarios share: one end is a small real server, the other plays the script of the test."""
 
 import ssl
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests import talk
 from tests.embedded import PopServer, SmtpServer
 from tests.passes import Argument, Conf, Result, RunPass, account
 from tests.peer import peer
@@ -89,6 +91,17 @@ class Server:
         self.run_pass = run_pass
         self.smtp = smtp
 
+    def taken(self, number: int) -> Callable[[], None]:
+        """Return what a script may call to wait until the receiver has taken so many messages."""
+
+        def wait() -> None:
+            end = time.monotonic() + 10
+            while len(self.smtp.taken) < number and time.monotonic() < end:
+                time.sleep(0.01)
+            time.sleep(0.05)  # until it is written down
+
+        return wait
+
     def __call__(
         self,
         script: str,
@@ -105,6 +118,12 @@ class Server:
             path = self.conf(user, **{**defaults, **settings})
             result: Result = self.run_pass(path, *words)
         return Passed(*result, p.data, p.heard, p.rounds)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the small servers end as soon as a test does."""
+    monkeypatch.setattr(talk, "POLL", 0.005)
 
 
 @pytest.fixture

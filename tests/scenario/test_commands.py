@@ -139,7 +139,7 @@ def test_dry_run_warns_of_strangers_and_of_nobody(server: Server) -> None:
 # --- what a stranger gets wrong ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [["--dry-run"], ["-test"], []])
+@pytest.mark.parametrize("words", [["--dry-run"], []])
 @pytest.mark.parametrize("mistake", ["port", "password", "tls", "plain"])
 def test_each_mistake_is_told_in_one_line_that_names_the_account_and_the_setting(
     conf: Conf, run_pass: RunPass, pki: Pki, words: list[str], mistake: str

@@ -31,7 +31,7 @@ class Office(NamedTuple):
         return [account(self.pop.port, user=user) for user in users]
 
     def write(self, *users: str, more: str = "") -> Path:
-        return self.conf(*self.lines(*users), more, pf_smtp_server=f"127.0.0.1:{self.smtp.port}", pf_timeout=2)
+        return self.conf(*self.lines(*users), more, pf_smtp_server=f"127.0.0.1:{self.smtp.port}", pf_timeout=1)
 
 
 @pytest.fixture

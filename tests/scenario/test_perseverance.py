@@ -8,6 +8,7 @@ from lib import message
 from lib.values import Account
 from tests.embedded import PopServer, SmtpServer
 from tests.passes import Conf, RunPass, account
+from tests.played import Given
 from tests.scenario.conftest import Receiver, Server
 from tests.scenario.mails import mail, spooled
 from tests.scenario.pop import LOGIN, end, listing, numbered, retr
@@ -27,16 +28,15 @@ def subjects(smtp: SmtpServer) -> list[str]:
 
 
 def half(number: int) -> str:
-    return f'C: RETR {number}\nS: +OK\nS> "Subject: x\\r\\n\\r\\nhel"\n-- cut\n'
+    return f'C: RETR {number}\nS: +OK\nS> "Subject: x\\r\\n\\r\\nhel"\n-- call taken\n-- cut\n'
 
 
 def test_of_two_messages_that_break_sessions_neither_starves_behind_the_other(server: Server, smtp: SmtpServer) -> None:
     both = listing({1: "a", 2: "b"})
-    assert server(f"{both}{half(1)}", option=DELETE).code == 76
-    assert server(f"{both}{half(2)}", option=DELETE).code == 76
-    assert server(f"{both}{half(1)}", option=DELETE).code == 76
+    for number in (1, 2, 1):
+        assert server(f"{both}{half(number)}", option=DELETE, given={"taken": server.taken(0)}).code == 76
     sessions = f"{both}{retr(2, 'two')}{half(1)}", f"{both}{end(2)}", f"{listing({1: 'a'})}{half(1)}"
-    passed = server("\n== next\n".join(sessions), option=DELETE, given=MAILS)
+    passed = server("\n== next\n".join(sessions), option=DELETE, given={**MAILS, "taken": server.taken(1)})
     assert subjects(smtp) == ["two"]
     assert passed.code == 76
 
@@ -47,7 +47,8 @@ def test_without_uids_a_session_that_breaks_makes_nothing_come_twice(server: Ser
     first = f"{three}{retr(1, 'one')}{retr(2, 'one')}{half(3)}"
     second = f"{three}{retr(1, 'one')}{retr(2, 'one')}{end(1, 2)}"
     third = f"{listed}{numbered({1: '100'})}\n{retr(1, 'two')}{end(1)}"
-    passed = server(f"{first}== next\n{second}== next\n{third}", option=DELETE, given=MAILS)
+    given: Given = {**MAILS, "taken": server.taken(2)}
+    passed = server(f"{first}== next\n{second}== next\n{third}", option=DELETE, given=given)
     assert passed[:3] == (0, "", "")
     assert subjects(smtp) == ["one", "one", "two"]
 
@@ -76,7 +77,7 @@ def test_a_receiver_that_dies_between_two_messages(receiver: Receiver, work: Pat
     assert waiting in (1, 2)
     downloaded = receiver.mailbox.retrieved()
     assert receiver.run_pass(receiver.write(pf_smtp_server=f"127.0.0.1:{smtp.port}")) == (0, "", "")
-    assert subjects(smtp) == ["two", "three"]
+    assert sorted(subjects(smtp)) == ["three", "two"]
     assert (receiver.mailbox.left, receiver.mailbox.retrieved()) == ([], 3)
     assert downloaded in (2, 3)
 

@@ -6,6 +6,7 @@ import pytest
 
 from lib.values import Account
 from tests.embedded import SmtpServer
+from tests.played import Given
 from tests.scenario.conftest import Server
 from tests.scenario.mails import logged, mail, spooled, warnings
 from tests.scenario.pop import LOGIN, end, listing, numbered, retr
@@ -92,15 +93,15 @@ def test_a_session_cut_in_a_body_leaves_no_half_message_and_that_message_comes_l
 
 
 def test_what_came_before_the_cut_is_delivered_once_and_deleted_later(server: Server, smtp: SmtpServer) -> None:
-    cut = HALF.replace("RETR 1", "RETR 2")
+    cut = HALF.replace("RETR 1", "RETR 2") + "-- call taken\n"
     three = {1: "a", 2: "b", 3: "c"}
     sessions = (
         f"{listing(three)}{retr(1, 'one')}{cut}-- cut",
         f"{listing(three)}{retr(3, 'three')}{end(1, 3)}",
         f"{listing({2: 'b'})}{retr(2, 'two')}{end(2)}",
     )
-    passed = server("\n== next\n".join(sessions), option=DELETE, given=MAILS)
-    assert passed[:3] == (0, "", "")
+    given: Given = {**MAILS, "taken": server.taken(1)}
+    assert server("\n== next\n".join(sessions), option=DELETE, given=given)[:3] == (0, "", "")
     assert subjects(smtp) == ["one", "three", "two"]
 
 
@@ -131,18 +132,19 @@ def test_nothing_but_crlf_dot_crlf_ends_a_message(server: Server, smtp: SmtpServ
 
 
 def test_after_a_reply_that_is_none_nothing_is_committed(server: Server, smtp: SmtpServer) -> None:
-    nonsense = f"{listing({1: 'a', 2: 'b'})}{retr(1, 'one')}C: RETR 2\nS: what?\n-- expect-close"
+    nonsense = f"{listing({1: 'a', 2: 'b'})}{retr(1, 'one')}C: RETR 2\n-- call taken\nS: what?\n-- expect-close"
     rest = f"{listing({1: 'a', 2: 'b'})}{end(1)}"
     last = f"{listing({2: 'b'})}{retr(2, 'two')}{end(2)}"
-    passed = server(f"{nonsense}\n== next\n{rest}\n== next\n{last}", option=DELETE, given=MAILS)
+    given: Given = {**MAILS, "taken": server.taken(1)}
+    passed = server(f"{nonsense}\n== next\n{rest}\n== next\n{last}", option=DELETE, given=given)
     assert passed[:3] == (0, "", "")
     assert subjects(smtp) == ["one", "two"]
 
 
 def test_a_server_that_speaks_out_of_turn(server: Server, smtp: SmtpServer) -> None:
-    twice = f"{listing({1: 'a'})}C: RETR 1\nS: +OK\nS. one\nS: +OK\n-- expect-close"
+    twice = f"{listing({1: 'a'})}C: RETR 1\nS: +OK\nS. one\nS: +OK\n-- expect-close\n-- call taken"
     script = "\n== next\n".join([twice, f"{listing({1: 'a'})}{end(1)}"])
-    assert server(script, option=DELETE, given=MAILS).code == 0
+    assert server(script, option=DELETE, given={**MAILS, "taken": server.taken(1)}).code == 0
     assert subjects(smtp) == ["one"]
 
 
