@@ -102,19 +102,26 @@ def _sent(plan: Plan, duds: Duds, dud: DudInfo) -> bool:
         return _skipping(duds.chunks(dud.number), parcel.head.end)
 
     once = _Once([Errand(parcel, parcel.sender, parcel.recipients, parcel.opening)])
-    Deliver(Courier(way(plan.settings)), Health(), body, lambda *_: None).run(once, once.done)
-    left = [who for who in parcel.recipients if once.result.get(who, ("", b""))[0] != "accepted"]
+    try:
+        Deliver(Courier(way(plan.settings)), Health(), body, lambda *_: None).run(once, once.done)
+    finally:  # of a crowd some may have it before the receiver goes down
+        left = [who for who in parcel.recipients if once.result.get(who, ("", b""))[0] != "accepted"]
+        _take_out(duds, dud, left, len(parcel.recipients))
     for who in left:
         words = once.result.get(who, ("", b"no answer"))[1]
         console.complain([f"dud {dud.number} stays: <{visible(who)}>: {visible(words)}"])
-    if len(left) == len(parcel.recipients):
-        return False
+    return not left
+
+
+def _take_out(duds: Duds, dud: DudInfo, left: list[bytes], recipients: int) -> None:
+    """Take a dud out of the file if any of its *recipients* has it now; for those who are *left* it goes in again."""
+    if len(left) == recipients:
+        return
     if left:
         now = datetime.fromtimestamp(time.time(), UTC)
         duds.append(now, dud.account, dud.uid, dud.sender, left, dud.reasons, duds.chunks(dud.number))
     duds.remove([dud.number])
-    console.say(f"dud {dud.number} is delivered to {len(parcel.recipients) - len(left)} of {len(parcel.recipients)}")
-    return not left
+    console.say(f"dud {dud.number} is delivered to {recipients - len(left)} of {recipients}")
 
 
 def _parcel(dud: DudInfo, octets: bytes, origin: Origin) -> Parcel:

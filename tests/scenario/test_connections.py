@@ -138,3 +138,35 @@ def test_when_no_connection_works_any_more_it_is_the_receiver(conf: Conf, run_pa
     assert code == 75
     assert err.count("takes no mail now") == 1
     assert spooled(work) == ["msg.2.dat", "msg.dat"]
+
+
+def test_a_connection_that_the_receiver_closed_meanwhile_is_opened_again(
+    conf: Conf, run_pass: RunPass, work: Path
+) -> None:
+    given = Signals().given()
+    smtp = f"""
+        {GREETED}
+        {ENVELOPE}
+        C: DATA
+        S: 354 go on
+        C. [one]
+        S: 250 taken
+        S: 421 you say nothing
+        -- cut
+        == next
+        {GREETED}
+        {ENVELOPE}
+        C: DATA
+        S: 354 go on
+        C. [two]
+        S: 250 taken
+        C: QUIT
+    """
+    pop = POP.replace("-- call first_is_busy", "-- sleep 0.3")
+    with (
+        peer(f"{pop}\nC: DELE 1\nS: +OK\nC: DELE 2\nS: +OK\nC: QUIT\nS: +OK", given=given) as p,
+        peer(smtp, given=given) as mx,
+    ):
+        path = conf(account(p.port, "to=b@example.org"), pf_smtp_server=f"127.0.0.1:{mx.port}")
+        assert run_pass(path) == (0, "", "")
+    assert spooled(work) == []

@@ -150,6 +150,38 @@ def test_who_accepted_before_the_receiver_went_down_is_not_asked_again(duds: Des
     assert [letter.recipients for letter in duds.smtp.taken] == [(b"c@example.org",), (b"d@example.org",)]
 
 
+def test_of_a_crowd_those_who_accepted_are_not_asked_again_either(
+    conf: Conf, run_pass: RunPass, smtp: SmtpServer
+) -> None:
+    crowd = [f"u{number}@example.org" for number in range(150)]
+    message = mail("X-Rcpt-To: " + ", ".join(crowd))
+    no = dict.fromkeys((who.encode() for who in crowd), NO)
+    with PopServer({"bob": ("geheim-bob", [message])}) as pop, SmtpServer(no) as refusing:
+        assert run_pass(conf(account(pop.port), pf_smtp_server=f"127.0.0.1:{refusing.port}")).code == 65
+    rcpts = "".join(f"C: RCPT TO:<{who}>\nS: 250 ok\n" for who in crowd[:100])
+    script = f"""
+        S: 220 mx
+        C* EHLO *
+        S: 250 mx
+        C: MAIL FROM:<>
+        S: 250 ok
+        {rcpts}
+        C: DATA
+        S: 354 go on
+        C. [one]
+        S: 250 taken
+        C: MAIL FROM:<>
+        S: 421 going down
+        C: QUIT
+    """
+    with peer(script) as p:
+        path = conf(account(110), pf_smtp_server=f"127.0.0.1:{p.port}")
+        assert run_pass(path, "--duds", "resend", "1").code == 75
+    path = conf(account(110), pf_smtp_server=f"127.0.0.1:{smtp.port}")
+    assert run_pass(path, "--duds", "resend", "1").code == 0
+    assert [letter.recipients for letter in smtp.taken] == [tuple(who.encode() for who in crowd[100:])]
+
+
 def test_one_that_had_no_recipient_is_routed_by_todays_settings(conf: Conf, run_pass: RunPass) -> None:
     with PopServer({"bob": ("geheim-bob", [mail("Subject: for nobody")])}) as pop, SmtpServer() as smtp:
         server = {"pf_smtp_server": f"127.0.0.1:{smtp.port}"}

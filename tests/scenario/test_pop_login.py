@@ -8,7 +8,7 @@ import pytest
 
 from tests.embedded import SmtpServer
 from tests.scenario.conftest import Server
-from tests.scenario.mails import mail
+from tests.scenario.mails import mail, warnings
 
 EMPTY = """
     C: UIDL
@@ -260,3 +260,30 @@ def test_a_password_that_is_not_to_be_had(server: Server, tmp_path: Path) -> Non
     code, _, err = server.run_pass(path)
     assert code == 78
     assert str(tmp_path / "nothing") in err
+
+
+# --- hostile words -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[AUTH] no user bob with password geheim-bob",
+        f"[AUTH] cannot decode {coded(chr(0) + 'bob' + chr(0) + 'geheim-bob')}",
+        "\x1b]0;owned\x07\x1b[2J no",
+    ],
+)
+def test_a_server_that_repeats_the_password_or_moves_the_cursor_does_neither_here(server: Server, words: str) -> None:
+    passed = server(f"S: +OK\nC: CAPA\nS: -ERR\n{PASSWORD}\nS: -ERR {words}", log_level="debug")
+    assert passed.code == 77
+    assert not set(passed.err) & {"\x1b", "\x07"}  # and the secrets fixture looks for the password everywhere
+
+
+def test_a_password_in_the_clear_to_far_away_is_warned_of_once_a_pass(
+    server: Server, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lib.mailbox._is_near", lambda _: False)
+    script = f"S: +OK\nC: CAPA\nS: -ERR\n{PASSWORD}\nS: +OK\n{EMPTY}"
+    assert server(script, option="to=b@example.org name=bob")[:3] == (0, "", "")
+    (warning,) = warnings(work)
+    assert "the password of bob crosses the network in the clear" in warning

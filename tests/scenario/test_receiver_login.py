@@ -126,3 +126,8 @@ def test_a_receiver_that_wants_tls_from_the_start_is_told_of_with_the_setting(
     result = receiver("-- stall")
     assert result.code == 75
     assert "see pf_smtp_server and pf_smtp_tls" in result.err
+
+
+def test_a_receiver_that_repeats_the_password_is_not_repeated(receiver: Receiver) -> None:
+    script = f"{GREETED}S: 250 AUTH PLAIN\nC: AUTH PLAIN {PLAIN}\nS: 535 no geheim-smtp, {PLAIN}\nC: QUIT"
+    assert receiver(script, log_level="debug", **LOGIN).code == 75  # the secrets fixture looks for it everywhere
