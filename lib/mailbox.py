@@ -186,8 +186,8 @@ class Mailbox:
                 break
             proof = sasl.respond(response, self._login, status.text)
             status, _ = self.whole(pop3.secret(proof, shown="***", challenge=True))
-        if status.challenge:  # OAuth tells what is wrong in a challenge, and wants an empty answer before its -ERR
-            status, _ = self.whole(pop3.secret(b"", shown="(empty)"))
+        if status.challenge:  # OAuth tells what is wrong in a challenge, and wants an answer before its -ERR
+            status, _ = self.whole(pop3.secret(sasl.LAST_WORDS.get(mechanism, b""), shown="(no more)"))
         if not status.ok:
             self._refused(status.text)
 

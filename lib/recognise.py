@@ -58,10 +58,7 @@ class Recognition:
             promised = entry.deletion == PROMISED
             self.ignoring = self.ignoring or promised
             self.ledger.note(Deleting(self.account, (key,), IGNORED if promised else ""))
-        elif message.named and (entry is None or entry.status not in SETTLED):
-            old = self._absent.get(sha)
-            if not old:
-                return None
+        elif (entry is None or entry.status not in SETTLED) and (old := self._absent.get(sha)):
             self.ledger.note(Renamed(self.account, old.pop(), key))
             entry = self._entries[key]
         if entry is None or (entry.status not in SETTLED and not listing.waits(entry)):

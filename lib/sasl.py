@@ -65,6 +65,10 @@ MECHANISMS: dict[bytes, tuple[Response, ...]] = {
 }
 
 
+# What answers a challenge behind the last one: of OAUTHBEARER a lone %x01 (RFC 7628 section 3.2.3), else nothing.
+LAST_WORDS = {b"OAUTHBEARER": b"AQ=="}
+
+
 def respond(response: Response, login: Login, challenge: bytes) -> bytes:
     """Return the base64 line that answers *challenge* (base64 as received); PeerError if that is no base64."""
     try:
