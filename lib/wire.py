@@ -162,7 +162,7 @@ class Wire:
             return
         octets = self._receive()
         for command, piece in dialogue.receive(octets):
-            if LOG.isEnabledFor(logging.DEBUG):
+            if piece.last and LOG.isEnabledFor(logging.DEBUG):  # a line a reply, however many pieces
                 LOG.debug("peer=%s command=%r reply=%.200r", self._peer, command.told, piece)
             yield command, piece
 

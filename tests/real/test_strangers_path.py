@@ -21,6 +21,9 @@ def office(dovecot: Dovecot, postfix: Postfix, pki: Pki, conf: Conf, run_pass: R
     return Office(dovecot, postfix, pki, conf, run_pass)
 
 
+MOST_LINES = 60  # of debug log, for one message: however large it is, a person can read them
+
+
 class Ports(NamedTuple):
     """Where somebody answers, and where nobody does."""
 
@@ -161,7 +164,7 @@ def test_a_certificate_of_an_unknown_ca_names_the_settings_that_make_it_known(of
 
 def test_the_whole_path_without_a_stumble(office: Office) -> None:
     user, address = office.dovecot.user(), office.postfix.address()
-    sample = mail.plain(1, 2000)
+    sample = mail.plain(1, mail.MEGABYTE)
     office.dovecot.fill(user, [b"X-Rcpt-To: %b\r\n" % address.encode() + sample.sent])
     line = pop3s(office.dovecot, user, "name=mine")
     checked = told(office, line, "--check")
@@ -179,6 +182,7 @@ def test_the_whole_path_without_a_stumble(office: Office) -> None:
     tested = told(office, line, "-test", **better)
     assert tested.code == 0
     assert "status=delivered" in tested.err
+    assert len(tested.err.splitlines()) < MOST_LINES
     assert tested.out.splitlines()[-1].startswith("exit 0 after ")
     (arrived,) = office.postfix.received(address)
     assert below(arrived).endswith(sample.wanted)
