@@ -101,6 +101,7 @@ class Ring:
             self.work.mkdir(mode=0o700)
             self.world = stack.enter_context(World(USERS))
             self.zygote = stack.enter_context(Zygote(self.folder))
+            self.ports = (self.world.pop.port, self.world.smtp.port)
             self._stack = stack.pop_all()
         return self
 
@@ -111,7 +112,7 @@ class Ring:
         """Write a dmail.conf for this world."""
         conf = self.folder / "dmail.conf"
         conf.touch(mode=0o600)
-        pop, smtp = self.world.pop.port, self.world.smtp.port
+        pop, smtp = self.ports
         lines = [f"pf_user {user} {PASSWORD} 127.0.0.1:{pop}" for user in USERS[: shape.boxes]]
         lines += [
             f"pf_smtp_server 127.0.0.1:{smtp}",

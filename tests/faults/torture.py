@@ -19,7 +19,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.faults import powercut
+from tests.faults import cutting, powercut
 from tests.faults.books import Books
 from tests.faults.killing import Ring, play
 
@@ -28,6 +28,7 @@ COLUMNS = ("lost", "twice", "altered", "stuck", "kills", "unread", "unwritten")
 HEADS = ("lost", "twice", "altered", "stuck", "kills", "250 not read", "250 not written")
 
 WORKERS = 2
+STEPS = 40
 
 Played = tuple[str, Books]
 Job = tuple[str, int, int]
@@ -75,10 +76,17 @@ def octets(seed: str, _: int) -> list[Job]:
     return [(seed, first, CHUNK) for first in range(CHUNK)]
 
 
+def places(_: str, rounds: int) -> list[Job]:
+    """Return jobs that are every place at which a line can break; fewer of them when *rounds* is not 0."""
+    return [(which, first, STEPS * max(rounds, 1)) for which in ("", "lmtp", "tls") for first in range(STEPS)]
+
+
 TORTURES: dict[str, tuple[Callable[[str, int, int], list[Played]], Callable[[str, int], list[Job]]]] = {
     "kill": (kill, in_chunks),
     "power": (powercut.at_any_call, in_chunks),
     "octets": (powercut.at_the_last_octets, octets),
+    "lines": (cutting.at_chance, in_chunks),
+    "places": (cutting.at_every_octet, places),
 }
 
 
