@@ -141,8 +141,9 @@ def test_when_no_connection_works_any_more_it_is_the_receiver(conf: Conf, run_pa
 
 
 def test_a_connection_that_the_receiver_closed_meanwhile_is_opened_again(
-    conf: Conf, run_pass: RunPass, work: Path
+    conf: Conf, run_pass: RunPass, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(batch, "BACKLOG", 24)
     given = Signals().given()
     smtp = f"""
         {GREETED}
@@ -152,6 +153,7 @@ def test_a_connection_that_the_receiver_closed_meanwhile_is_opened_again(
         C. [one]
         S: 250 taken
         S: 421 you say nothing
+        -- call refused
         -- cut
         == next
         {GREETED}
@@ -162,7 +164,7 @@ def test_a_connection_that_the_receiver_closed_meanwhile_is_opened_again(
         S: 250 taken
         C: QUIT
     """
-    pop = POP.replace("-- call first_is_busy", "-- sleep 0.3")
+    pop = POP.replace("-- call first_is_busy", "-- call second_is_refused\n-- sleep 0.2")
     with (
         peer(f"{pop}\nC: DELE 1\nS: +OK\nC: DELE 2\nS: +OK\nC: QUIT\nS: +OK", given=given) as p,
         peer(smtp, given=given) as mx,
