@@ -81,15 +81,15 @@ def test_a_pop3_client_plays_a_session_to_its_end() -> None:
 
 
 def test_message_data_is_captured_without_its_stuffing() -> None:
-    with peer("""
+    with peer(r"""
         S: 220 hi
         C* ehlo *
         S: 250 me
-        C* mail FROM:<a@example.org>*
+        C~ (?i)mail from:<a@example\.org>.*
         S: 250 ok
-        C: rcpt TO:<b@example.org>
+        C~ (?i)rcpt to:<b@example\.org>
         S: 250 ok
-        C: data
+        C~ (?i)data
         S: 354 go
         C. letter
         S: 250 taken
