@@ -19,3 +19,11 @@ def windows(lack: Callable[[str], None]) -> place.Windows:
     except place.CannotBuildError as error:
         lack(str(error))
         raise
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count what ran on Windows apart from what ran here."""
+    for suite, counts in place.COUNTS.items():
+        passed = counts["tests"] - counts["skipped"] - counts["failures"] - counts["errors"]
+        told = ", ".join(f"{counts[name]} {name}" for name in ("skipped", "failures", "errors"))
+        terminalreporter.write_line(f"on Windows, {suite}: {passed} passed, {told}")
