@@ -81,6 +81,18 @@ class Receiver:
         return self.conf(account(self.mailbox.port, option), **settings)
 
 
+def taken(smtp: SmtpServer, number: int) -> Callable[[], None]:
+    """Return what waits until *smtp* has taken so many messages, and that is written down."""
+
+    def wait() -> None:
+        end = time.monotonic() + 10
+        while len(smtp.taken) < number and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.1)
+
+    return wait
+
+
 class Server:
     """Runs a pass over a scripted POP server into a receiver that takes everything."""
 
@@ -93,14 +105,7 @@ class Server:
 
     def taken(self, number: int) -> Callable[[], None]:
         """Return what a script may call to wait until the receiver has taken so many messages."""
-
-        def wait() -> None:
-            end = time.monotonic() + 10
-            while len(self.smtp.taken) < number and time.monotonic() < end:
-                time.sleep(0.01)
-            time.sleep(0.05)  # until it is written down
-
-        return wait
+        return taken(self.smtp, number)
 
     def __call__(
         self,

@@ -62,7 +62,7 @@ def test_with_pipelining_round_trips_do_not_grow_with_the_number_of_messages(
 ) -> None:
     passed = server(session(PIPELINING, messages), given=MAIL)
     assert passed[:3] == (0, "", "")
-    assert rounds <= passed.rounds <= rounds + 2  # a busy machine makes us look silent once or twice
+    assert rounds <= passed.rounds <= rounds + 4  # a busy machine makes us look silent now and then
 
 
 def test_without_pipelining_a_message_costs_two_round_trips_and_no_list(server: Server) -> None:
