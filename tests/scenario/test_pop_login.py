@@ -154,6 +154,11 @@ LONG = "geheim-" + "x" * 300
             "C: AUTH CRAM-MD5\nS: + PHBAeD4=\nC: " + coded("bob 9ee866d0dd6156239b1dc7e497b459a1") + "\nS: +OK",
         ),
         (
+            "oauthbearer",
+            "hi",
+            f"C: AUTH OAUTHBEARER\nS: + \nC~ {coded('n,a=bob,' + chr(1) + 'host=127.0.0.1')[:28]}.*\nS: +OK",
+        ),
+        (
             "xoauth2",
             "hi",
             f"C: AUTH XOAUTH2\nS: + \nC: {coded('user=bob' + chr(1) + 'auth=Bearer geheim-bob' + chr(1) * 2)}\nS: +OK",
@@ -178,19 +183,20 @@ def test_apop_without_a_timestamp_sends_nothing(server: Server) -> None:
     assert account_of(server) in passed.err
 
 
-def test_what_oauth_says_is_wrong_is_answered_and_told(server: Server) -> None:
+@pytest.mark.parametrize(("mechanism", "answer"), [("XOAUTH2", ""), ("OAUTHBEARER", "AQ==")])
+def test_what_oauth_says_is_wrong_is_answered_and_told(server: Server, mechanism: str, answer: str) -> None:
     script = f"""
         S: +OK
         C: CAPA
         S: -ERR
-        C: AUTH XOAUTH2
+        C: AUTH {mechanism}
         S: +
         C* *
         S: + {coded('{"status":"400","schemes":"Bearer"}')}
-        C:
+        C: {answer}
         S: -ERR Authentication failure: the token has expired
     """
-    passed = server(script, option="to=b@example.org auth=xoauth2")
+    passed = server(script, option=f"to=b@example.org auth={mechanism.lower()}")
     assert passed.code == 77
     assert "the token has expired" in passed.err
 

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -201,6 +202,20 @@ def test_a_planted_link_is_left_alone(conf: Conf, run_pass: RunPass, work: Path,
         assert len(pop.left("bob")) == 1
     assert target.read_text() == "precious"
     assert (work / name).is_symlink()
+
+
+@pytest.mark.parametrize("setting", ["work_path", "log_path"])
+@pytest.mark.parametrize("place", ["nothing", "dmail.conf"])
+def test_a_folder_that_is_none_is_told_of_before_any_server_is_called(
+    receiver: Receiver, tmp_path: Path, setting: str, place: str
+) -> None:
+    receiver.mailbox.put(ONE)
+    settings: dict[str, Any] = {setting: tmp_path / place}
+    code, out, err = receiver.run_pass(receiver.write(**settings))
+    assert (code, out, len(err.splitlines())) == (74, "", 1)
+    assert str(tmp_path / place) in err
+    assert setting in err
+    assert receiver.mailbox.server.heard == []
 
 
 # --- the lock ------------------------------------------------------------------------------------------------------
