@@ -74,6 +74,8 @@ class Mailbox:
         try:
             self.capabilities = self._asked_capabilities()
         except LostError:  # some servers hang up on a command that they do not know
+            if self.wire.severed:
+                raise
             self._knows_capa = False
             self.close()
             self.connect()

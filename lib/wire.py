@@ -68,6 +68,7 @@ class Wire:
         self._peer = peer
         self.silence = silence
         self.encrypted = False
+        self.severed = False  # by cut()
         self.octets_in = 0
         self.octets_out = 0
         self._waited = 0.0
@@ -204,6 +205,7 @@ class Wire:
 
     def cut(self) -> None:
         """End the connection under whoever uses it, from any thread; never raises."""
+        self.severed = True
         with suppress(OSError):
             # The plain socket's shutdown: that of an SSLSocket would take the TLS state from under its reader.
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)

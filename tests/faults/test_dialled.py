@@ -148,6 +148,15 @@ def test_ours_is_hung_up_after_a_bug(
     assert not write.marked
 
 
+def test_a_session_that_a_signal_has_cut_is_not_opened_again(write: Write, line: Line, start_pass: StartPass) -> None:
+    with peer("S: +OK\nC: CAPA\n-- stall") as p:
+        started = start_pass(write(p.port))
+        awaited(lambda: b"CAPA" in p.heard)
+        started.terminate()
+        assert start_pass.finish(started).code == 76
+    assert line.story == ["up", "down"]
+
+
 def test_a_wrong_password_is_said_once_and_the_line_is_hung_up(write: Write, line: Line, run_pass: RunPass) -> None:
     with peer(LOGIN.rstrip().removesuffix("+OK") + "-ERR [AUTH] no\n-- expect-close") as p:
         result = run_pass(write(p.port))
