@@ -30,8 +30,7 @@ from lib.visible import visible
 FIRST_WINDOW = 4
 # Announced octets asked for ahead: what a session that must end soon has yet to read.
 MAX_AHEAD = 2 << 20
-# Messages in hand, at which fetching pauses until half of them are through: over a line that costs nothing there is no
-# hurry, over one of ours all there is room for is fetched. (So many parcels are some 40 MB.)
+# Messages in hand (some 40 MB) at which fetching pauses until half are through; a line of ours waits for nobody.
 IN_HAND, IN_HAND_OURS = 400, 20_000
 # Servers close a session that says nothing for a minute (RFC 1939 says ten; few listen).
 NOOP_SECONDS = 20.0
@@ -245,10 +244,9 @@ class Fetch:
 
     def _read_post(self) -> None:
         for key, settled in self.post.take():
-            place = self._pending.pop(key, None)
-            if place is None:
+            number, file = self._pending.pop(key, (0, 0))
+            if not number:
                 continue
-            number, file = place
             if not settled:
                 self._spooled.append(file)
             elif self.limits.rules.keep:
