@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event, Thread, Timer
 
 import pytest
 
@@ -115,7 +115,7 @@ def test_a_stop_ends_a_command_within_a_fifth_of_a_second(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
-def test_the_whole_group_of_a_late_command_is_ended(tmp_path: Path, stubborn: bool) -> None:
+def test_the_whole_group_of_a_command_is_ended(tmp_path: Path, stubborn: bool) -> None:
     beats = tmp_path / "beats"
     ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" if stubborn else ""
     child = f"{ignore}import time\nwhile True: print('alive', flush=True); time.sleep(0.05)"
@@ -124,7 +124,18 @@ def test_the_whole_group_of_a_late_command_is_ended(tmp_path: Path, stubborn: bo
         "file = open(sys.argv[1], 'w'); subprocess.Popen([sys.executable, '-S', '-c', sys.argv[2]], stdout=file);"
         "time.sleep(60)"
     )
-    ended = run(python(code, str(beats), child), 2.0, None, tmp_path)
+    stop = Event()
+
+    def stop_once_it_beats() -> None:
+        while not (beats.exists() and beats.read_text()) and not stop.wait(0.05):
+            pass
+        stop.set()
+
+    thread = Thread(target=stop_once_it_beats)
+    thread.start()
+    ended = run(python(code, str(beats), child), 30.0, stop, tmp_path)
+    stop.set()
+    thread.join()
     assert ended.code is None
     heard = beats.read_text()
     assert heard

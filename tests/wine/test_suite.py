@@ -20,8 +20,9 @@ pytestmark = [pytest.mark.wine, pytest.mark.slow, pytest.mark.timeout(2000)]
 SECONDS = 1800
 WHOLE = os.environ.get("POPFETCH_WINE") == "whole"
 
-# Files cut at every byte, a thousand examples of anything: the bytes are the same on Windows, and each is a file.
+# Files cut at every byte: the bytes are the same on Windows, and each cut is a file. What reads our sources as well.
 TIRELESS = (
+    "test_layout",
     "any_byte",
     "any_bytes",
     "at_any_write",
