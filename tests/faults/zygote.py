@@ -78,7 +78,8 @@ class Zygote:
                 self.kill()
                 raise HangError(f"the pass did not end: {self._errors.read_text(errors='replace')[-500:]}")
         self.pid = 0
-        return Ended(int(news.split()[1]), self._errors.read_text(errors="replace"))
+        told = self._errors.read_text(errors="replace") if self._errors.exists() else ""  # killed before it had one
+        return Ended(int(news.split()[1]), told)
 
     def kill(self) -> None:
         """SIGKILL, if a pass is running; news of its end come as always."""
