@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from lib import pop3
 from lib.dialogue import Command
+from lib.errors import LostError, PeerError
 from lib.facts import ASKED, PROMISED, UID, Deleting, Gone
 from lib.ledger import Ledger
 from lib.mailbox import Mailbox
@@ -70,11 +71,13 @@ class Deletions:
             return 0, []
         dialogue.window = window * WINDOW_FACTOR if self.mailbox.pipelining and window > 1 else 1
         dialogue.ask(pop3.QUIT)
-        while not dialogue.idle:
-            for command, piece in self.mailbox.wire.step(dialogue):
-                if isinstance(piece, pop3.Status):
-                    self.hear(command, piece)
         account = self.mailbox.account.id
+        try:
+            self._hear_all()
+        except (LostError, PeerError):
+            if dialogue.unsent:  # QUIT among them: nothing was deleted, and nothing need be looked at again
+                self.ledger.note(Deleting(account, tuple(self._asked.values()), ""))
+            raise
         if self._quit is None or not self._quit.ok:
             self.ledger.note(Deleting(account, tuple(self._asked.values()), ""))
             words = visible(self._quit.text) if self._quit else ""
@@ -86,3 +89,9 @@ class Deletions:
         # What only its bytes name is new when it comes again: two messages may well be alike.
         self.ledger.note(Gone(account, tuple(key for key in self._gone if not key.startswith(UID))))
         return len(self._gone), [f"{len(refused)} deletions refused"] if refused else []
+
+    def _hear_all(self) -> None:
+        while not self.mailbox.dialogue.idle:
+            for command, piece in self.mailbox.wire.step(self.mailbox.dialogue):
+                if isinstance(piece, pop3.Status):
+                    self.hear(command, piece)

@@ -81,6 +81,11 @@ class Dialogue(Generic[P]):
         """How many commands were sent and are not answered in full."""
         return len(self._owed)
 
+    @property
+    def unsent(self) -> bool:
+        """Say whether something that was asked waits to be sent."""
+        return bool(self._waiting)
+
     def ask(self, *commands: Command) -> None:
         """Queue *commands*; they go out with the next to_send()."""
         self._waiting.extend(commands)

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lib import listing, pop3
+from lib import doubt, listing, pop3
 from lib.deletions import Deletions
 from lib.dialogue import Command
 from lib.errors import LostError, PeerError
+from lib.flight import Flight
 from lib.journal import Entry, Gone, Lasting, Left, Seen, Spooled, Trouble, Vanished
 from lib.ledger import Ledger
 from lib.listing import Rules, Wanted
@@ -23,21 +24,15 @@ from lib.outcome import Tally, Watch
 from lib.parcel import Post
 from lib.pop3 import Body
 from lib.recognise import IGNORING, Recognition
-from lib.spool import Incoming, Spool, Stored
+from lib.spool import Spool, Stored
 from lib.visible import visible
 
-# The window starts here and grows by one a reply, so that it doubles a round trip.
-FIRST_WINDOW = 4
-# Announced octets asked for ahead: what a session that must end soon has yet to read.
-MAX_AHEAD = 2 << 20
 # Messages in hand (some 40 MB) at which fetching pauses until half are through; a line of ours waits for nobody.
 IN_HAND, IN_HAND_OURS = 400, 20_000
 # Servers close a session that says nothing for a minute (RFC 1939 says ten; few listen).
 NOOP_SECONDS = 20.0
-# A body may be longer than announced (line ends counted once, sizes of compressed files), but not without end.
-BODY_FACTOR, BODY_EXTRA, BODY_UNKNOWN = 4, 16 << 20, 4 << 30
-# Announced octets up to which a message may be empty.
-NOTHING = 4
+# Words of a server that are kept; it may refuse a million messages.
+TOLD = 10
 
 
 class Desk(Protocol):
@@ -80,13 +75,12 @@ class Fetch:
     complaints: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     carried: Mapping[str, int] = field(default_factory=dict)  # what an earlier session handed over: key → spool file
+    sizes_lie: bool = False  # what LIST announces was found to be wrong
     more: bool = False  # messages at which a session died wait for a session of their own
     _deletions: Deletions = field(init=False)
     _queue: deque[Wanted] = field(default_factory=deque)
-    _flying: deque[Wanted] = field(default_factory=deque)
-    _ahead: int = 0
+    _flight: Flight = field(init=False)
     _paused: bool = False
-    _incoming: Incoming | None = None
     _pending: dict[str, tuple[int, int]] = field(default_factory=dict)  # key → message number, spool file
     _spooled: list[int] = field(default_factory=list)
     _recognition: Recognition = field(init=False)
@@ -94,17 +88,18 @@ class Fetch:
     def __post_init__(self) -> None:
         """Begin with nothing to delete."""
         self._deletions = Deletions(self.mailbox, self.ledger)
+        self._flight = Flight(self.mailbox, self.spool, self.limits.window)
         self._recognition = Recognition(self.mailbox.account.id, self.ledger)
 
     @property
     def unfinished(self) -> bool:
         """Say whether messages that should be fetched are not."""
-        return bool(self._queue or self._flying)
+        return bool(self._queue or self._flight)
 
     @property
     def overtaxed(self) -> bool:
-        """Say whether several messages were asked for ahead, and not even for the first a word came back."""
-        return len(self._flying) > 1 and self._incoming is None
+        """Say whether the server gave no answer at all when it was asked for several messages."""
+        return self._flight.overtaxed
 
     @property
     def in_hand(self) -> dict[str, int]:
@@ -126,8 +121,7 @@ class Fetch:
             self._note_trouble(error)
             raise
         finally:
-            if self._incoming is not None:
-                self._incoming.drop()
+            self._flight.drop()
             self.mailbox.close()
 
     def _plan(self) -> None:
@@ -139,7 +133,7 @@ class Fetch:
             self.tally.oversize += 1
             if message.named and message.key not in self._entries:
                 self.ledger.note(Left(account, message.key, message.size, now))
-                self.remarks.append(f"a message of {message.size} octets is over pf_max_size and stays on the server")
+                _tell(self.remarks, f"a message of {message.size} octets is over pf_max_size and stays on the server")
         self._recognition.remember(todo, kept=bool(self.limits.rules.keep))
         self.ledger.note(*(Vanished(account, key, now) for key in todo.vanished))
         self.ledger.note(*(Seen(account, key) for key in todo.seen))
@@ -151,7 +145,7 @@ class Fetch:
             self._deletions.add(key, number)
         in_hand = self.carried.keys() & todo.waiting.keys()
         self._pending.update((key, (todo.waiting[key], self.carried[key])) for key in in_hand)
-        self.mailbox.dialogue.window = min(FIRST_WINDOW, self.limits.window) if self.mailbox.pipelining else 1
+        self._flight.begin()
         self.watch.account_started(self.mailbox.account.name, len(first), sum(message.size for message in first))
 
     def _retrieve(self) -> None:
@@ -161,6 +155,8 @@ class Fetch:
             self._deletions.ask_some()
             if not dialogue.idle:
                 self._step()
+            elif self._flight.landed is not None:
+                self._believe()  # nothing follows it
             elif self._queue and not self.desk.halted():
                 self._idle()  # the spool is full: the receiver is slower than the line
             else:
@@ -173,17 +169,8 @@ class Fetch:
         self.ledger.flush()  # whoever is killed now finds in the journal what is whole in the spool
 
     def _ask_more(self) -> None:
-        dialogue, queue = self.mailbox.dialogue, self._queue
-        while queue and len(self._flying) < dialogue.window:
-            if self._ahead > MAX_AHEAD and len(self._flying) > 1:
-                return
-            if self.desk.halted() or not self._has_room():
-                return
-            message = queue.popleft()
-            limit = message.size * BODY_FACTOR + BODY_EXTRA if message.size else BODY_UNKNOWN
-            dialogue.ask(pop3.retr(message.number, limit))
-            self._flying.append(message)
-            self._ahead += message.size
+        while self._queue and self._flight.may_ask and not self.desk.halted() and self._has_room():
+            self._flight.ask(self._queue.popleft())
 
     def _has_room(self) -> bool:
         most = IN_HAND if self.desk.may_linger() else IN_HAND_OURS
@@ -191,38 +178,36 @@ class Fetch:
         return not self._paused
 
     def _take(self, command: Command, piece: pop3.Status | Body) -> None:
-        if not command.multiline and isinstance(piece, pop3.Status):
-            self._deletions.hear(command, piece)
-        elif isinstance(piece, Body):
-            assert self._incoming is not None  # noqa: S101 - a body follows its status
-            self._incoming.write(piece.octets)
+        if isinstance(piece, Body):
             self.tally.octets += len(piece.octets)
-            if piece.last:
-                self._finish(self._landed())
-        elif piece.ok:
-            message = self._flying[0]
-            uid = message.uid if message.named else b""  # a pass that finds the file must not be misled
-            self._incoming = self.spool.receive(self.mailbox.account.id, uid, message.size)
-        else:
-            message = self._landed()
-            self.complaints.append(f"message {message.number} cannot be retrieved: {visible(piece.text)}")
-
-    def _landed(self) -> Wanted:
-        message = self._flying.popleft()
-        self._ahead -= message.size
-        if self.mailbox.pipelining and self.mailbox.dialogue.window < self.limits.window:
-            self.mailbox.dialogue.window += 1
-        return message
-
-    def _finish(self, message: Wanted) -> None:
-        assert self._incoming is not None  # noqa: S101 - see _take
-        stored, self._incoming = self._incoming.finish(), None
-        if not stored.size and message.size > NOTHING:
-            self.spool.free(stored.number)  # its file there may be broken: whoever deletes it now loses what it holds
-            why = f"message {message.number} of {message.size} octets comes without any, and stays on the server"
-            self._trouble(message, why)
-            self.complaints += [] if why in self.complaints else [why]
+            self._flight.take(piece)
             return
+        self._believe()
+        if not command.multiline:
+            self._deletions.hear(command, piece)
+        elif refused := self._flight.take(piece):
+            _tell(self.complaints, f"message {refused.number} cannot be retrieved: {visible(piece.text)}")
+
+    def _believe(self) -> None:
+        """Take what landed last for the whole message, for a reply follows it, or nothing."""
+        if self._flight.landed is None:
+            return
+        (message, stored), self._flight.landed = self._flight.landed, None
+        if not doubt.short(stored, message.size) or (stored.size and self.sizes_lie):
+            self._finish(message, stored)
+        elif doubt.cleared(self._entries.get(message.key), stored):
+            self.sizes_lie = True
+            self._finish(message, stored)
+        else:
+            _tell(self.complaints, doubt.told(stored, message.number, message.size))
+            self._doubt(message, stored)
+
+    def _doubt(self, message: Wanted, stored: Stored) -> None:
+        """Let it stay on its server; it is fetched again, last of all."""
+        self.spool.free(stored.number)
+        self._trouble(message, doubt.reason(stored))
+
+    def _finish(self, message: Wanted, stored: Stored) -> None:
         self.tally.fetched += 1
         self.watch.message_fetched(self.mailbox.account.name, stored.size)
         key = self._recognition.name(message, stored.sha)
@@ -291,10 +276,23 @@ class Fetch:
         self.complaints.extend(complaints)
 
     def _note_trouble(self, error: LostError | PeerError) -> None:
-        """Remember the message in whose reply the session died; it is tried last from now on."""
-        if self._flying and (self._incoming is not None or isinstance(error, PeerError)):
-            self._trouble(self._flying[0], str(error))
+        """Remember the message in whose reply the session died, or behind which: it is tried last from now on."""
+        if self._flight.landed is not None:
+            message, stored = self._flight.landed
+            cleared = doubt.cleared(self._entries.get(message.key), stored) and stored.size >= message.size
+            if cleared or isinstance(error, LostError):
+                self._believe()
+            else:
+                self._doubt(message, stored)
+        culprit = self._flight.culprit(error)
+        if culprit is not None:
+            self._trouble(culprit, str(error))
 
     def _trouble(self, message: Wanted, why: str) -> None:
         self.ledger.note(Trouble(self.mailbox.account.id, message.key, why, self.desk.now()))
         self.ledger.flush()
+
+
+def _tell(told: list[str], words: str) -> None:
+    if words not in told and len(told) < TOLD:
+        told.append(words)

@@ -26,6 +26,7 @@ class AccountState:
     notified: bool = False  # pf_notify_address was told that it fails
     had_uidl: bool = False
     window_one: bool = False  # its server stumbles over commands sent ahead
+    sizes_lie: bool = False  # what its LIST announces was found to be wrong
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,12 +156,12 @@ class Visit:
         fetch = Fetch(
             mailbox, clerk.ledger, clerk.spool, self.post, self, self.watch, self.tally, limits, self._complaints
         )
-        fetch.carried = self._in_hand
+        fetch.carried, fetch.sizes_lie = self._in_hand, self.memory.sizes_lie
         try:
             fetch.drain()
         finally:
             self._unfinished, self._in_hand = fetch.unfinished, fetch.in_hand
-            self._lockstep = lockstep or fetch.overtaxed
+            self._lockstep, self.memory.sizes_lie = lockstep or fetch.overtaxed, fetch.sizes_lie
             self.warnings.extend(fetch.remarks)
             self._log(mailbox)
         return fetch.more

@@ -117,10 +117,10 @@ def test_a_signal_commits_what_is_done_and_ends_the_pass(
         {listing({1: "a", 2: "b", 3: "c"})}
         {retr(1, "one")}
         C: RETR 2
+        S: +OK
         -- call taken
         -- call reached
         -- sleep 0.8
-        S: +OK
         S. one
         {end(1)}
     """

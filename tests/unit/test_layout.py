@@ -16,9 +16,9 @@ FLOORS = {
     "F1": "settings account grammar dialogue message mbox journal outcome status notice sasl ownfile spoolfile",
     "F1½": "parcel slot halt caretaker",
     "F2": "wire spool duds state runlock dial_command dial_ras log cli console password signals "  # the outside world
-    "conf routing schedule verdict pop3 smtp listing ledger",  # pure
+    "conf routing schedule verdict pop3 smtp listing ledger doubt",  # pure
     "F2½": "mailbox courier transaction consign recognise outbox dial definitions check judge",
-    "F3": "deletions recovery deliver settle outgoing",
+    "F3": "deletions flight recovery deliver settle outgoing",
     "F3½": "fetch",
     "F3¾": "visit",
     "F4": "batch dry_run redeliver",
