@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from lib.dialogue import Command, spoken
 from lib.errors import PeerError
+from lib.visible import visible
 
 # A status line of RFC 2449 has at most 512 octets; servers that quote message ids or explain themselves send more.
 MAX_STATUS = 8192
@@ -19,6 +20,7 @@ MAX_LISTING = 64 << 20
 # Of 64 MB of the shortest lines seven million messages could be made, and more than a gigabyte of what we know of them.
 MAX_MESSAGES = 1_000_000
 MAX_CAPABILITIES = 64 << 10
+SHOWN = 80  # characters of a line that is no reply; it may hold anything, a password that came back included
 MAX_HEADER = 8 << 20
 
 END = b"\r\n.\r\n"
@@ -80,7 +82,7 @@ class Framer:
         challenge = command.challenge and word == b"+"
         ok = True if challenge else SHAPES.get(word.upper())
         if ok is None:
-            raise PeerError(f"a reply that is none: {line[:80]!r}")
+            raise PeerError(f"a reply that is none: '{visible(line, SHOWN)}'")
         self._in_body = self._first = ok and command.multiline
         self._length = 0
         self._at = end if self._in_body else end + 2  # a body starts with the CRLF in front of its first line

@@ -21,6 +21,7 @@ from lib.message import Canon
 from lib.outcome import Tally, Watch
 from lib.parcel import Errand, Parcel, Post, Result
 from lib.spool import Spool, Stored
+from lib.visible import kept
 
 LOG = logging.getLogger("popfetch.deliver")
 DAY = 86400.0
@@ -130,7 +131,7 @@ class Clerk:
             self._delivered(parcel, {who: (said.status, said.words) for who, said in result.answers.items()})
             return ()
         mark = CARETAKER if errand.to_caretaker else b""
-        said = {mark + who: (answer.status, answer.words) for who, answer in result.answers.items()}
+        said = {mark + who: (answer.status, kept(answer.words)) for who, answer in result.answers.items()}
         if said:
             if not result.final:  # a pass that is killed now must not leave them out: the journal's recipients hold
                 heard = self.ledger.of(parcel.account)[parcel.key].recipients

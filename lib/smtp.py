@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from lib.dialogue import Command, spoken
 from lib.errors import PeerError
+from lib.visible import visible
 
 # RFC 5321 §4.5.3.1.5 allows 512 octets a line; EHLO lists and milters' words are longer in the field.
 MAX_LINE = 8192
 MAX_REPLY = 32 << 10
+SHOWN = 80  # characters of a line that is no reply; it may hold anything, a password that came back included
 # RFC 5321 §4.5.3.1.8: every server takes at least 100 recipients; a group of them fits any socket buffer.
 MAX_RECIPIENTS = 100
 
@@ -64,7 +66,7 @@ class Framer:
             self._at = end + 1
             match = REPLY_LINE.fullmatch(line)
             if match is None or length > MAX_LINE:
-                raise PeerError(f"a reply that is none: {line[:80]!r}")
+                raise PeerError(f"a reply that is none: '{visible(line, SHOWN)}'")
             self._lines.append(match[3] or b"")
             self._size += length
             if self._size > MAX_REPLY:

@@ -51,6 +51,11 @@ hide = MASK.hide
 masked = MASK.masked
 
 
+def kept(words: bytes) -> bytes:
+    """Return *words* of a peer without secrets, for files: as they are otherwise, and of any length."""
+    return masked(words.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
 def visible(words: str | bytes, limit: int = LONGEST) -> str:
     r"""Return *words* as one printable line without secrets, shortened to *limit* characters and a note of the length.
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from lib.dialogue import Dialogue, Piece
 from lib.errors import CertificateError, LostError, SilenceError, TlsError
+from lib.visible import visible
 
 LOG = logging.getLogger("popfetch.wire")
 P = TypeVar("P", bound=Piece)
@@ -25,9 +26,10 @@ P = TypeVar("P", bound=Piece)
 CHUNK = 256 << 10
 # An address that does not answer at all is given up sooner than a server that has answered before.
 CONNECT_SECONDS = 30.0
-# A peer that lets octets drip: over this many of its allowed silences together it must bring at least so many octets.
+# A peer that lets octets drip: over this many of its allowed silences together a reply must bring so many octets.
 DRIP_SILENCES = 5
 DRIP_OCTETS = 8192
+SHOWN = 200  # characters of a reply in the debug log
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,10 @@ class Wire:
         octets = self._receive()
         for command, piece in dialogue.receive(octets):
             if piece.last and LOG.isEnabledFor(logging.DEBUG):  # a line a reply, however many pieces
-                LOG.debug("peer=%s command=%r reply=%.200r", self._peer, command.told, piece)
+                # Made visible before it is cut: half a password would not be known as one.
+                LOG.debug("peer=%s command=%r reply=%s", self._peer, command.told, visible(repr(piece), SHOWN))
+            if piece.last:
+                self._waited, self._dripped = 0.0, 0  # short answers from afar are no drip
             yield command, piece
 
     def _receive(self) -> bytes:

@@ -128,7 +128,7 @@ WRONG = [
     Wrong(
         "{user} {password} localhost:{ports.smtp}",
         76,
-        "a reply that is none: b'220 postfix.example.test ESMTP Postfix': no POP3 server? "
+        "a reply that is none: '220 postfix.example.test ESMTP Postfix': no POP3 server? "
         "see host and port of dmail.conf:1",
     ),
 ]
