@@ -2,6 +2,7 @@
 from pass to pass.
 """
 
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -9,6 +10,7 @@ from typing import NamedTuple, Self
 from tests.embedded import PopServer, PopTalk, SmtpServer
 from tests.passes import Argument, Conf, Result, RunPass, account
 from tests.scenario.mails import mail
+from tests.talk import IDLE
 
 CAPABILITIES = "S: +OK\nS: UIDL\nS: PIPELINING\nS: .\n"
 LOGIN = "C: USER bob\nC: PASS geheim-bob\nC: CAPA\nC: UIDL\nC: LIST\n"
@@ -46,13 +48,15 @@ def letters(count: int) -> list[bytes]:
     return [mail(f"Subject: number {number}", body=f"This is number {number}.") for number in range(1, count + 1)]
 
 
-Trick = Callable[[PopTalk, bytes], object]
+Trick = Callable[["TwistedTalk", bytes], object]
 
 
 class TwistedTalk(PopTalk):
     """Does what it was taught in place of what a good server does."""
 
     tricks: Mapping[bytes, Trick]
+    retr = PopTalk._retr
+    leave = PopTalk._quit
 
     def play(self, heard: list[str]) -> None:
         self._learn()
@@ -61,6 +65,14 @@ class TwistedTalk(PopTalk):
     def _login(self, user: str, password: bytes) -> None:
         super()._login(user, password)
         self._learn()
+
+    def ahead(self) -> int:
+        """Return how many commands have come that are not answered yet."""
+        self.sock.setblocking(False)
+        try:
+            return self.lines.peek(1).count(b"\n")
+        finally:
+            self.sock.settimeout(IDLE)
 
     def _learn(self) -> None:
         known = {verb: self._taught(trick) for verb, trick in self.tricks.items() if verb in self.verbs}
@@ -75,8 +87,8 @@ class Twisted(PopServer):
 
     tricks: Mapping[bytes, Trick] = {}
 
-    def talk(self, sock: "object") -> TwistedTalk:
-        talk = TwistedTalk(sock, self.tls, self.mailboxes)  # type: ignore[arg-type]
+    def talk(self, sock: socket.socket) -> TwistedTalk:
+        talk = TwistedTalk(sock, self.tls, self.mailboxes)
         talk.tricks = self.tricks
         return talk
 
@@ -112,7 +124,9 @@ class Office:
     def pass_(self, *words: Argument, option: str = "to=b@example.org", **settings: object) -> Result:
         """Run a pass."""
         defaults = {"pf_smtp_server": f"127.0.0.1:{self.smtp.port}", "pf_timeout": 5}
-        return self._run_pass(self.conf(account(self.pop.port, option), **{**defaults, **settings}), *words)
+        done = self._run_pass(self.conf(account(self.pop.port, option), **{**defaults, **settings}), *words)
+        with self.box.lock:  # QUIT is not always waited for
+            return done
 
     @property
     def bodies(self) -> list[bytes]:

@@ -1,6 +1,7 @@
 """A receiver, SMTP or LMTP, that says of one message what a case of the matrix says, and takes everything else."""
 
 import re
+import socket
 from collections import Counter
 
 from tests.embedded import SmtpServer, SmtpTalk
@@ -128,7 +129,7 @@ class Picky(SmtpServer):
         self.lmtp = case.lmtp
         self.came.clear()
 
-    def talk(self, sock: "object") -> Talk:
-        talk = PickyTalk(sock, self.tls, self.refused, self.taken)  # type: ignore[arg-type]
+    def talk(self, sock: socket.socket) -> Talk:
+        talk = PickyTalk(sock, self.tls, self.refused, self.taken)
         talk.server = self
         return talk
