@@ -81,11 +81,11 @@ class Duds:
             new = not self._path.exists()
             descriptor = ownfile.open_own(self._path, create=True)
             try:
+                if new:
+                    ownfile.sync_folder(self._path.parent)
                 self._append(descriptor, dud, iter(chunks))
             finally:
                 os.close(descriptor)
-            if new:
-                ownfile.sync_folder(self._path.parent)
 
     def length(self) -> int:
         """Return how many octets are in the file. Raises StorageError."""

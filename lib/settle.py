@@ -137,7 +137,11 @@ class Clerk:
                 heard = self.ledger.of(parcel.account)[parcel.key].recipients
                 said = {who: (OWED, NOT_YET) for who in parcel.owed if who not in heard} | said
             self.ledger.note(Verdicts(parcel.account, parcel.key, parcel.sender, said, self.now()))
-            self.ledger.flush()
+            try:
+                self.ledger.flush()
+            except StorageError:  # a full disk, perhaps
+                self.spool.make_room()
+                self.ledger.flush()
         return self._conclude(parcel) if result.final else ()
 
     def _warn_of_strangers(self, parcel: Parcel) -> None:
@@ -218,10 +222,18 @@ class Clerk:
 
     def _delivered(self, parcel: Parcel, verdicts: dict[bytes, Verdict], *, refused: bool = False) -> None:
         self.ledger.note(Delivered(parcel.account, parcel.key, parcel.sha, self.now()))
-        self.ledger.flush()
+        try:
+            self.ledger.flush()
+        except StorageError:  # a full disk; its own room is enough for the line that says that everybody has it
+            self.spool.free(parcel.number)
+            self.spool.make_room()
+            self.ledger.flush()
+        else:
+            self.spool.free(parcel.number)
         self._end(parcel, "refused" if refused else "delivered", verdicts, settled=True)
 
     def _defer(self, parcel: Parcel, owed: tuple[bytes, ...], verdicts: dict[bytes, Verdict]) -> None:
+        self.spool.put_off(parcel.number)
         self._end(parcel._replace(recipients=owed), "deferred", verdicts, settled=False)
 
     def _bury(self, parcel: Parcel, whom: tuple[bytes, ...], reasons: list[bytes] | list[str]) -> None:
@@ -236,24 +248,23 @@ class Clerk:
         when = datetime.fromtimestamp(self.now(), UTC)
         with self._lock:
             # A pass that is killed from here on is told by the journal where to look for what it has written.
-            self.ledger.note(Burying(parcel.account, parcel.key, self.duds.length()))
+            length = self.duds.length()
+            self.ledger.note(Burying(parcel.account, parcel.key, length))
             self.ledger.sync()
             try:
                 self.duds.append(when, parcel.account, parcel.uid, parcel.sender, whom, reasons, mended())
             except StorageError:
-                self.ledger.note(Burying(parcel.account, parcel.key, None))
+                if self.duds.length() == length:
+                    self.ledger.note(Burying(parcel.account, parcel.key, None))
                 raise
         self.ledger.note(Dud(parcel.account, parcel.key, parcel.sha, self.now()))
         self.ledger.flush()
+        self.spool.free(parcel.number)
         self._end(parcel, "duds", {b"": (REFUSED, b"; ".join(_octets(one) for one in reasons))}, settled=True)
         if parcel.counts:
             self.streak.dud()
 
     def _end(self, parcel: Parcel, how: str, verdicts: dict[bytes, Verdict], *, settled: bool) -> None:
-        if settled:
-            self.spool.free(parcel.number)
-        else:
-            self.spool.put_off(parcel.number)
         with self._lock:
             tally = self.tally(parcel.account)
             setattr(tally, how, getattr(tally, how) + 1)

@@ -159,18 +159,22 @@ class Spool:
         held.slot.empty()
         self._release(held, spare=True)
 
-    def close(self) -> None:
-        """Close everything; files that hold no message go."""
+    def make_room(self) -> None:
+        """Let files that hold no message go; never raises."""
         with self._changed:
-            useless = [*self._spare.values(), *(held.slot for held in self._held.values() if not held.whole)]
-            useful = [held.slot for held in self._held.values() if held.whole]
-            self._spare.clear()
-            self._held.clear()
-        for slot in useful:
-            slot.close()
+            useless, self._spare = list(self._spare.values()), {}
         for slot in useless:
             with contextlib.suppress(StorageError):  # the next pass tries again
                 slot.remove()
+
+    def close(self) -> None:
+        """Close everything; files that hold no message go."""
+        with self._changed:
+            for held in self._held.values():
+                held.slot.close()
+            self._spare.update((number, held.slot) for number, held in self._held.items() if not held.whole)
+            self._held.clear()
+        self.make_room()
 
     def arrived(self, held: _Held, head: Header, content: Content, beginning: bytes | None = None) -> Stored:
         """Count a message that is whole on disk (for Incoming), and remember its *beginning* if there is room."""

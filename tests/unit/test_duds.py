@@ -141,7 +141,7 @@ def test_a_dud_is_synced_before_it_says_that_it_is_whole(duds: Duds, monkeypatch
     monkeypatch.setattr(ownfile, "sync", sync)
     monkeypatch.setattr(ownfile, "sync_folder", lambda _folder: told.append(("folder", True, False)))
     put(duds, MESSAGES[3])
-    assert told == [("duds.dat", True, True), ("duds.dat", True, False), ("folder", True, False)]
+    assert told == [("folder", True, False), ("duds.dat", True, True), ("duds.dat", True, False)]
     put(duds, MESSAGES[3])
     assert len(told) == 5
 
