@@ -27,24 +27,26 @@ Call = Callable[..., Any]
 
 
 class Names:
-    """Which file a descriptor is of."""
+    """Which file of *folder* (of any, without one) a descriptor is of."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
         self._by_descriptor: dict[int, str] = {}
         plain = os.open
 
         def opened(path: Any, flags: int, mode: int = 0o777, **more: Any) -> int:
             descriptor = plain(path, flags, mode, **more)
-            self._by_descriptor[descriptor] = Path(os.fsdecode(path)).name
+            self._by_descriptor[descriptor] = self.of(path)
             return descriptor
 
         os.open = opened
 
     def of(self, argument: Any) -> str:
-        """Return the name of the file that a call's first *argument* is about."""
+        """Return the name of the file that a call's first *argument* is about; "" for one that is elsewhere."""
         if isinstance(argument, int):
             return self._by_descriptor.get(argument, "")
-        return Path(os.fsdecode(argument)).name
+        path = Path(os.fsdecode(argument))
+        return path.name if self._folder in {None, path, path.parent} else ""
 
 
 def put_in(hook: dict[str, Any]) -> None:
@@ -112,19 +114,19 @@ def _around_sockets(look: Callable[[], Any]) -> None:
         setattr(socket.socket, name, wrapped(getattr(socket.socket, name)))
 
 
-def fail(nth: int, code: str, *, ever_after: bool = True, calls: tuple[str, ...] = ("write",), file: str = "") -> None:
-    """Let the *nth* of these calls (and those behind it) fail with the errno of that name, on such a file."""
-    names, lock = Names(), Lock()
+def fail(nth: int, code: str, folder: str, calls: list[str], *, ever_after: bool) -> None:
+    """Let the *nth* of these calls on files in *folder* fail with the errno of that name; *ever_after*: all behind."""
+    names, lock = Names(Path(folder)), Lock()
     seen = 0
 
     def act(_: str, plain: Call, words: tuple[Any, ...], named: dict[str, Any]) -> Any:
         nonlocal seen
-        if words[0] not in {1, 2} and (not file or names.of(words[0]).startswith(file)):
+        if names.of(words[0]):
             with lock:
                 seen += 1
                 now = seen == nth or (ever_after and seen > nth)
             if now:
-                raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
+                raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)), *words[:1])
         return plain(*words, **named)
 
     _around(act, tuple(calls))

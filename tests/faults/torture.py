@@ -19,7 +19,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.faults import cutting, powercut
+from tests.faults import cutting, damage, failing, powercut
 from tests.faults.books import Books
 from tests.faults.killing import Ring, play
 
@@ -85,6 +85,8 @@ TORTURES: dict[str, tuple[Callable[[str, int, int], list[Played]], Callable[[str
     "kill": (kill, in_chunks),
     "power": (powercut.at_any_call, in_chunks),
     "octets": (powercut.at_the_last_octets, octets),
+    "machine": (failing.rounds, in_chunks),
+    "damage": (damage.every_octet, octets),
     "lines": (cutting.at_chance, in_chunks),
     "places": (cutting.at_every_octet, places),
 }

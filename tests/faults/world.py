@@ -6,15 +6,12 @@ its 250 had been read. What became of the mails is judged in tests/faults/books.
 """
 
 import hashlib
-import os
-import signal
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from threading import Condition, RLock
 from types import TracebackType
 from typing import Any, Self
@@ -22,11 +19,11 @@ from typing import Any, Self
 from lib.facts import sha_key
 from tests.embedded import PopServer, PopTalk, SmtpServer, SmtpTalk
 from tests.faults.mails import CARETAKER, GREY, POISON, REFUSED, Mail, ident
+from tests.faults.still import unread_octets
 from tests.talk import Talk
 
 UNREAD, READ, RECORDED = "unread", "read", "recorded"
 PASSWORD = "geheim-world"
-STOPPING = 5.0  # seconds that a process may take to stand still
 
 
 @dataclass(eq=False)
@@ -286,28 +283,3 @@ class World:
             return {
                 one for one in self.letters if one.said and one.said <= one.talk.said - waiting.get(one.talk.port, 0)
             }
-
-
-def unread_octets() -> dict[int, int]:
-    """Return by local port of 127.0.0.1 how many octets wait in the kernel for the process to read them."""
-    rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
-    return {int(row[1][-4:], 16): int(row[4].partition(":")[2], 16) for row in rows if row[3] != "0A"}
-
-
-def stand_still(pid: int) -> None:
-    """Stop a process, and return when all of its threads stand still (or are gone)."""
-    os.kill(pid, signal.SIGSTOP)
-    end = time.monotonic() + STOPPING
-    while not all(state in "TtZX" for state in _states(pid)):
-        assert time.monotonic() < end, "a process does not stop"
-        time.sleep(0.0005)
-
-
-def _states(pid: int) -> list[str]:
-    states = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            states.append((task / "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0])
-        except OSError:
-            states.append("X")
-    return states

@@ -4,6 +4,7 @@ Five thousand killed passes would spend most of their time starting Python. What
 as its last line calls it; what a test wants to happen inside of it (tests/faults/hooks.py) is put in after the fork.
 """
 
+import codecs
 import gc
 import json
 import os
@@ -145,7 +146,10 @@ def _import_all() -> None:
     import tomli_w  # noqa: F401
 
     import popfetch_batch  # noqa: F401
-    from lib import commands  # noqa: F401
+    from lib import commands, dial_command  # noqa: F401
+
+    for name in ("ascii", "latin-1", "idna"):  # a pass under another user may not be able to read Python's files
+        codecs.lookup(name)
 
     gc.freeze()  # what no pass will ever free need not be copied when a pass looks through it
 
