@@ -7,7 +7,7 @@ in duds.dat or with the caretaker.
 
 import mailbox
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import add
 from pathlib import Path
 from typing import NamedTuple
@@ -40,20 +40,30 @@ class Books(NamedTuple):
         return not (self.lost or self.twice or self.altered or self.stuck)
 
 
-def judge(mails: Iterable[Mail], letters: Sequence[Letter], duds: Path) -> Books:
+def as_it_was(mail: Mail, letter: Letter) -> bool:
+    """Say whether a letter is the mail, with our Received line on top and nothing else changed."""
+    if letter.recipients == (CARETAKER,):
+        return letter.content.endswith(mail.body) and REFUSED in letter.content
+    received, rest = _first_field(letter.content)
+    return received.startswith(b"Received: from ") and rest == mail.arrives
+
+
+def judge(
+    mails: Iterable[Mail], letters: Sequence[Letter], duds: Path, right: Callable[[Mail, Letter], bool] = as_it_was
+) -> Books:
     """Compare what was sent with what was taken."""
     known = {mail.number: mail for mail in mails}
     came: dict[tuple[int, bytes], list[str]] = defaultdict(list)
     altered = []
     for letter in letters:
         mail = known.get(letter.number)
-        if mail is None or not _right(mail, letter):
+        if mail is None or not right(mail, letter):
             altered.append(f"mail {letter.number} of pass {letter.turn} is altered")
         for who in letter.recipients:
             came[letter.number, who].append(letter.known)
-    for number, right in buried(duds, known):
+    for number, whole in buried(duds, known):
         came[number, DUDS].append("")
-        if not right:
+        if not whole:
             altered.append(f"dud {number} is altered")
     lost = [f"{n} for {who.decode()} is lost" for n, m in known.items() for who in m.wanted if not came[n, who]]
     extra = {(n, who): states for (n, who), states in came.items() if n in known and who not in known[n].wanted}
@@ -68,14 +78,6 @@ def _books(altered: list[str], lost: list[str], came: dict[tuple[int, bytes], li
     unwritten = sum(state == READ for _, _, state in before)
     twice = [f"{n} came twice to {who.decode()}" for n, who, state in before if state not in {UNREAD, READ}]
     return Books(len(lost), len(twice), len(altered), unread, unwritten, words=(*lost, *twice, *altered))
-
-
-def _right(mail: Mail, letter: Letter) -> bool:
-    """Say whether a letter is the mail, with our Received line on top and nothing else changed."""
-    if letter.recipients == (CARETAKER,):
-        return letter.content.endswith(mail.body) and REFUSED in letter.content
-    received, rest = _first_field(letter.content)
-    return received.startswith(b"Received: from ") and rest == mail.arrives
 
 
 def _first_field(content: bytes) -> tuple[bytes, bytes]:

@@ -81,11 +81,26 @@ def places(_: str, rounds: int) -> list[Job]:
     return [(which, first, STEPS * max(rounds, 1)) for which in ("", "lmtp", "tls") for first in range(STEPS)]
 
 
+def rivals_rounds(name: str, first: int, count: int) -> list[Played]:
+    """Play some rounds with another program; what they need is imported by who asks for them."""
+    from tests.faults import rivals
+
+    return rivals.rounds(name, first, count)
+
+
+def each_rival(seed: str, rounds: int) -> list[Job]:
+    """Return jobs that are so many kills and as many broken lines for each program."""
+    from tests.faults.rivals import NAMES
+
+    return [(name, first, CHUNK) for name in NAMES for first in range(int(seed), int(seed) + rounds, CHUNK)]
+
+
 TORTURES: dict[str, tuple[Callable[[str, int, int], list[Played]], Callable[[str, int], list[Job]]]] = {
     "kill": (kill, in_chunks),
     "power": (powercut.at_any_call, in_chunks),
     "octets": (powercut.at_the_last_octets, octets),
     "machine": (failing.rounds, in_chunks),
+    "rivals": (rivals_rounds, each_rival),
     "damage": (damage.every_octet, octets),
     "lines": (cutting.at_chance, in_chunks),
     "places": (cutting.at_every_octet, places),

@@ -57,6 +57,8 @@ class WorldPop(PopTalk):
     def __init__(self, *words: Any) -> None:
         super().__init__(*words)
         self.fetched: set[int] = set()
+        asked = {b"LIST": self._list, b"UIDL": self._uidl, b"TOP": self._top, b"RSET": self._rset, b"LAST": self._last}
+        self.inside = {**self.inside, **asked}
 
     def close(self) -> None:
         super().close()
@@ -67,6 +69,31 @@ class WorldPop(PopTalk):
             del self.inside[b"UIDL"]
         super()._login(user, password)
         self.uids = [uid for uid in self.uids if uid not in self.world.hidden]
+
+    def _list(self, number: bytes) -> None:
+        rows = [(n, size) for n, _, size in self._there() if not number or n == int(number)]
+        lines = [b"%d %d" % row for row in rows]
+        self.say(b"+OK " + lines[0]) if number and lines else self.say(b"+OK", *lines, b".")
+
+    def _uidl(self, number: bytes) -> None:
+        lines = [b"%d embedded-%d" % (n, uid) for n, uid, _ in self._there() if not number or n == int(number)]
+        self.say(b"+OK " + lines[0]) if number and lines else self.say(b"+OK", *lines, b".")
+
+    def _top(self, words: bytes) -> None:
+        """Other fetchers ask for all lines, or for none."""
+        number, _, lines = words.partition(b" ")
+        if int(lines):
+            self._retr(number)
+        elif self.mailbox and (uid := self._uid(number)):
+            head = self.mailbox.messages[uid].partition(b"\r\n\r\n")[0]
+            self.say(b"+OK", *head.split(b"\r\n"), b"", b".")
+
+    def _rset(self, _: bytes) -> None:
+        self.gone.clear()
+        self.say(b"+OK")
+
+    def _last(self, _: bytes) -> None:
+        self.say(b"+OK 0")
 
     def _retr(self, number: bytes) -> None:
         self.world.at("retr")
@@ -177,8 +204,8 @@ Trigger = tuple[str, int, Callable[[], object]]  # what happens, for the how-man
 class World:
     """Both servers, and what they know together."""
 
-    def __init__(self, users: Iterable[str] = ("bob",)) -> None:
-        self.pop, self.smtp = Pop(dict.fromkeys(users, (PASSWORD, ()))), Smtp()
+    def __init__(self, users: Iterable[str] = ("bob",), password: str = PASSWORD) -> None:
+        self.pop, self.smtp = Pop(dict.fromkeys(users, (password, ()))), Smtp()
         self.pop.world = self.smtp.world = self
         self._changed = Condition()
         self._talks: set[Talk] = set()
