@@ -78,11 +78,19 @@ def line(event: str, **fields: object) -> str:
 
 
 def bug(error: BaseException) -> None:
-    """Log the traceback of *error*, a line each, without local variables; secrets in its words are masked."""
+    """Log the traceback of *error*, a line each, without local variables; secrets in its words are masked.
+
+    Where there is no log, in a command that only shows something, it goes to stderr.
+    """
     told = TracebackException.from_exception(error, limit=FRAMES, capture_locals=False)
     lines = "".join(told.format()).splitlines()
+    logged = any(isinstance(handler, _File | _Stderr) for handler in ROOT.handlers)
+    aside = logging.NullHandler() if logged else _Stderr()
+    aside.setFormatter(_Layout())
+    ROOT.addHandler(aside)
     for text in lines[:LONGEST_TRACEBACK]:
         ROOT.error("bug: %s", text)
+    ROOT.removeHandler(aside)
 
 
 def _value(value: object) -> str:
