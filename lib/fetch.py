@@ -157,6 +157,7 @@ class Fetch:
                 self._step()
             elif self._flight.landed is not None:
                 self._believe()  # nothing follows it
+                self.ledger.flush()
             elif self._queue and not self.desk.halted():
                 self._idle()  # the spool is full: the receiver is slower than the line
             else:
