@@ -140,7 +140,7 @@ def _parcel(dud: DudInfo, octets: bytes, origin: Origin) -> Parcel:
         size=dud.size,
         sha="",
         eightbit=True,
-        clean=True,
+        clean=False,  # other programs may have been in the file
         body=None,
         head=head,
         opening=opening,

@@ -2,6 +2,7 @@
 from pass to pass.
 """
 
+import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
@@ -15,6 +16,22 @@ from tests.talk import IDLE
 CAPABILITIES = "S: +OK\nS: UIDL\nS: PIPELINING\nS: .\n"
 LOGIN = "C: USER bob\nC: PASS geheim-bob\nC: CAPA\nC: UIDL\nC: LIST\n"
 LOCKSTEP = "S: +OK\nC: CAPA\nS: -ERR\nC: USER bob\nS: +OK\nC: PASS geheim-bob\nS: +OK\n"
+
+# What a careless reader takes for the end of a message; a server stuffs dots behind CRLF only.
+FALSE_ENDS = {
+    "LF.LF": b"\n.\n",
+    "CR.CR": b"\r.\r",
+    "LF.CRLF": b"\n.\r\n",
+    "CRLF.LF": b"\r\n.\n",
+    "CR.CRLF": b"\r.\r\n",
+    "CRLF.CR": b"\r\n.\r",
+    "LF.CR": b"\n.\r",
+    "CR.LF": b"\r.\n",
+    "CRLF.NUL": b"\r\n.\0\r\n",
+    "NUL.CRLF": b"\r\n\0.\r\n",
+    "CRCRLF.CRLF": b"\r\r\n.\r\r\n",
+    "CRLF..LF": b"\r\n..\n",
+}
 
 
 class Row(NamedTuple):
@@ -96,13 +113,13 @@ class Twisted(PopServer):
 class Office:
     """bob's mailbox, a receiver, and the passes between them."""
 
-    def __init__(self, conf: Conf, run_pass: RunPass, pop: Twisted) -> None:
+    def __init__(self, conf: Conf, run_pass: RunPass, pop: Twisted, smtp: SmtpServer | None = None) -> None:
         self.conf = conf
         self.work = conf.work
         self.pop = pop
         self.box = pop.mailboxes["bob"]
         self._run_pass = run_pass
-        self.smtp = SmtpServer()
+        self.smtp = smtp or SmtpServer()
 
     def __enter__(self) -> Self:
         self.smtp.__enter__()
@@ -141,3 +158,8 @@ def body_of(content: bytes) -> bytes:
     while lines[0].startswith((b" ", b"\t")):
         lines.pop(0)
     return b"\r\n".join(lines)
+
+
+def mended(octets: bytes) -> bytes:
+    """Return *octets* as a receiver may see them: every line end CRLF, no NUL."""
+    return re.sub(rb"\r{0,2}\n|\r", b"\r\n", octets.replace(b"\0", b""))

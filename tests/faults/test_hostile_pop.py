@@ -1,13 +1,23 @@
 """Hostile and broken POP servers. Each loses its own mail at most; it is never believed once it has talked nonsense."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from lib import flight, wire
 from lib.spool import Spool
-from tests.faults.hostile import CAPABILITIES, LOCKSTEP, Office, Row, TwistedTalk, in_lockstep, letters, opened
+from tests.faults.hostile import (
+    CAPABILITIES,
+    FALSE_ENDS,
+    LOCKSTEP,
+    Office,
+    Row,
+    TwistedTalk,
+    in_lockstep,
+    letters,
+    mended,
+    opened,
+)
 from tests.passes import Conf, RunPass, account
 from tests.peer import peer
 from tests.pki import Pki
@@ -16,32 +26,12 @@ from tests.scenario.mails import logged, mail, spooled
 from tests.talk import stuffed
 
 FORGED = b"+OK 60 octets%bSubject: forged%b%bPay at once.%b.%b"
-# What a careless reader takes for the end of a message; a server stuffs dots behind CRLF only.
-FALSE_ENDS = {
-    "LF.LF": b"\n.\n",
-    "CR.CR": b"\r.\r",
-    "LF.CRLF": b"\n.\r\n",
-    "CRLF.LF": b"\r\n.\n",
-    "CR.CRLF": b"\r.\r\n",
-    "CRLF.CR": b"\r\n.\r",
-    "LF.CR": b"\n.\r",
-    "CR.LF": b"\r.\n",
-    "CRLF.NUL": b"\r\n.\0\r\n",
-    "NUL.CRLF": b"\r\n\0.\r\n",
-    "CRCRLF.CRLF": b"\r\r\n.\r\r\n",
-    "CRLF..LF": b"\r\n..\n",
-}
 DELETING = """
     C: DELE 1
     C: QUIT
     S: +OK
     S: +OK
 """
-
-
-def mended(octets: bytes) -> bytes:
-    """Return *octets* as a receiver may see them: every line end CRLF, no NUL."""
-    return re.sub(rb"\r{0,2}\n|\r", b"\r\n", octets.replace(b"\0", b""))
 
 
 # --- replies that a message forges ------------------------------------------------------------------------------------
