@@ -8,7 +8,7 @@ killed is stopped first: so what it knew is known.
 import os
 import random
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -91,7 +91,10 @@ def shape(dice: Dice) -> Shape:
 
 
 class Ring:
-    """Where rounds take place: a world, a zygote, a folder."""
+    """Where rounds take place: a world, a zygote, a folder, and what its passes call a path of ours."""
+
+    def __init__(self, passes: Callable[[Path], Zygote] = Zygote, named: Callable[[Path], str] = str) -> None:
+        self._passes, self._named = passes, named
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -101,7 +104,7 @@ class Ring:
             self.work = self.folder / "work"
             self.work.mkdir(mode=0o700)
             self.world = stack.enter_context(World(USERS))
-            self.zygote = stack.enter_context(Zygote(self.folder))
+            self.zygote = stack.enter_context(self._passes(self.folder))
             self.ports = (self.world.pop.port, self.world.smtp.port)
             self._stack = stack.pop_all()
         return self
@@ -121,7 +124,7 @@ class Ring:
             f"pf_dflt_address {CARETAKER.decode()}",
             "pf_header X-Rcpt-To",
             f"pf_keep {shape.keep}",
-            f"work_path {self.work}",
+            f"work_path {self._named(self.work)}",
             "log_level error",
             *more,
         ]
@@ -190,10 +193,10 @@ class Ring:
         return known
 
 
-def play(ring: Ring, seed: str) -> tuple[str, Books]:
+def play(ring: Ring, seed: str, attacks: Mapping[str, Callable[[Dice], Moment]] = ATTACKS) -> tuple[str, Books]:
     """Play the round of that *seed*: its first attack, and the books."""
     dice = chance(seed)
-    name = dice.choice(list(ATTACKS))
+    name = dice.choice(list(attacks))
     kind = shape(dice)
     mails = list(stock(dice.randrange(1 << 30)))
     ring.clear()
@@ -201,7 +204,7 @@ def play(ring: Ring, seed: str) -> tuple[str, Books]:
     ring.world.uidl, ring.world.lmtp, ring.world.hides = kind.uidl, kind.lmtp, kind.hides
     conf = ring.write_conf(kind)
     troubles, kills = [], 0
-    attack = ATTACKS[name]
+    attack = attacks[name]
     for _ in range(4):
         ended = ring.kill(conf, attack(dice))
         kills += ended.code == -9
@@ -209,7 +212,7 @@ def play(ring: Ring, seed: str) -> tuple[str, Books]:
             troubles.append(f"exit {ended.code}: {ended.err}")
         if dice.random() > AGAIN:
             break
-        attack = ATTACKS[dice.choice(list(ATTACKS))]
+        attack = attacks[dice.choice(list(attacks))]
     troubles += dict.fromkeys(drain(ring, conf, kind))
     told = books.judge(mails, ring.world.letters, ring.work / "duds.dat")
     heading = [f"round {seed} ({name}, {kind}):"] if told.words or troubles else []

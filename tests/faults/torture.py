@@ -1,6 +1,7 @@
 """The tortures by hand: many rounds, and a table of what they cost.
 
     python tests/faults/torture.py kill --rounds 5000 --seed 1
+    python tests/faults/torture.py windows --rounds 50
     python tests/faults/torture.py power --rounds 2000
     python tests/faults/torture.py octets
 
@@ -95,8 +96,16 @@ def each_rival(seed: str, rounds: int) -> list[Job]:
     return [(name, first, CHUNK) for name in NAMES for first in range(int(seed), int(seed) + rounds, CHUNK)]
 
 
+def windows_rounds(seed: str, first: int, count: int) -> list[Played]:
+    """Play some rounds of kills on the Windows that tests/wine puts together."""
+    from tests.wine import killing
+
+    return killing.rounds(seed, first, count)
+
+
 TORTURES: dict[str, tuple[Callable[[str, int, int], list[Played]], Callable[[str, int], list[Job]]]] = {
     "kill": (kill, in_chunks),
+    "windows": (windows_rounds, in_chunks),
     "power": (powercut.at_any_call, in_chunks),
     "octets": (powercut.at_the_last_octets, octets),
     "machine": (failing.rounds, in_chunks),

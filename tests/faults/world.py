@@ -220,6 +220,7 @@ class World:
         self.hides = False  # whether they list nothing again that was fetched before a QUIT
         self.hidden: set[int] = set()
         self.lmtp = False  # whether the receiver speaks LMTP
+        self.patience = 30.0  # seconds that a session may outlive its pass before the servers end it
 
     def __enter__(self) -> Self:
         with ExitStack() as servers:
@@ -268,6 +269,9 @@ class World:
         """Note what the client knew of the letters of a pass: all that it had *read*, or everything if it ended."""
         self._trigger = None
         with self._changed:
+            if not self._changed.wait_for(lambda: not self._talks, self.patience):
+                for talk in self._talks:
+                    talk.sock.shutdown(socket.SHUT_RDWR)
             assert self._changed.wait_for(lambda: not self._talks, 30), "a session does not end"
         for letter in self.letters:
             if not letter.known and (read is None or letter in read):

@@ -36,40 +36,41 @@ class Zygote:
     """The process that forks. One pass at a time; its pid stays its own until the next one starts."""
 
     def __init__(self, folder: Path) -> None:
-        self._errors = folder / "stderr"
+        self.errors = folder / "stderr"
         self.pid = 0
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.faults.zygote", str(self._errors)],
+        self._process = self.open()
+        return self
+
+    def open(self) -> "subprocess.Popen[bytes]":
+        """Start the process that forks."""
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.faults.zygote", str(self.errors)],
             cwd=HERE,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.kill()
-        for stream in (self._process.stdin, self._process.stdout):
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream:
                 stream.close()
         self._process.wait(LIMIT)
 
     def start(self, argv: Sequence[str | Path], hooks: Sequence[dict[str, Any]] = ()) -> int:
         """Start a pass with *hooks* (see tests/faults/hooks.py) and return its pid."""
-        assert self._process.stdin
-        job = {"argv": [str(word) for word in argv], "hooks": list(hooks)}
-        self._process.stdin.write(json.dumps(job).encode() + b"\n")
-        self._process.stdin.flush()
-        self.pid = int(self._line())
+        self.tell(json.dumps({"argv": [str(word) for word in argv], "hooks": list(hooks)}))
+        self.pid = int(self.line())
         return self.pid
 
     def wait(self, seconds: float) -> str:
         """Wait for news of the pass: "stopped" (by a hook), "ended CODE", or "" when there is none in time."""
         assert self._process.stdout
         ready, _, _ = select.select([self._process.stdout], [], [], max(seconds, 0))
-        return self._line() if ready else ""
+        return self.line() if ready else ""
 
     def end(self, news: str = "") -> Ended:
         """Wait until the pass has ended; *news* is what is known of it already."""
@@ -77,9 +78,9 @@ class Zygote:
             news = self.wait(LIMIT)
             if not news:
                 self.kill()
-                raise HangError(f"the pass did not end: {self._errors.read_text(errors='replace')[-500:]}")
+                raise HangError(f"the pass did not end: {self.errors.read_text(errors='replace')[-500:]}")
         self.pid = 0
-        told = self._errors.read_text(errors="replace") if self._errors.exists() else ""  # killed before it had one
+        told = self.errors.read_text(errors="replace") if self.errors.exists() else ""  # killed before it had one
         return Ended(int(news.split()[1]), told)
 
     def kill(self) -> None:
@@ -87,7 +88,14 @@ class Zygote:
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
 
-    def _line(self) -> str:
+    def tell(self, line: str) -> None:
+        """Tell the process that forks."""
+        assert self._process.stdin
+        self._process.stdin.write(line.encode() + b"\n")
+        self._process.stdin.flush()
+
+    def line(self) -> str:
+        """Hear a line of it."""
         assert self._process.stdout
         # The pipe is read octet by octet: what is buffered here would be unseen by select.
         line = b""
