@@ -135,7 +135,8 @@ class Clerk:
         if said:
             if not result.final:  # a pass that is killed now must not leave them out: the journal's recipients hold
                 heard = self.ledger.of(parcel.account)[parcel.key].recipients
-                said = {who: (OWED, NOT_YET) for who in parcel.owed if who not in heard} | said
+                if parcel.owed[0] not in heard:  # either all of them are, or nobody is
+                    said = dict.fromkeys(parcel.owed, (OWED, NOT_YET)) | said
             self.ledger.note(Verdicts(parcel.account, parcel.key, parcel.sender, said, self.now()))
             try:
                 self.ledger.flush()

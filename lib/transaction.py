@@ -35,9 +35,10 @@ class Transaction:
         self.errand = errand
         self.offered = offered
         self.sender = errand.sender if utf8 or errand.sender.isascii() else b""
-        able = [who for who in errand.recipients if utf8 or who.isascii()]
-        self.answers = {who: Answer("refused", NO_UTF8) for who in errand.recipients if not (utf8 or who.isascii())}
-        self.asked, self._another = able[: smtp.MAX_RECIPIENTS], able[smtp.MAX_RECIPIENTS :]
+        first, self._rest = errand.recipients[: smtp.MAX_RECIPIENTS], errand.recipients[smtp.MAX_RECIPIENTS :]
+        self.asked = [who for who in first if utf8 or who.isascii()]
+        self.answers = {who: Answer("refused", NO_UTF8) for who in first if not (utf8 or who.isascii())}
+        self._another: list[bytes] = []
         self.accepted: list[bytes] = []
         self._mail = Then.GO
         self._null_sender = False
@@ -137,12 +138,13 @@ class Transaction:
         """Return what is to be tried at once in another transaction; nothing when the message is not taken now."""
         if self._null_sender:
             return [replace(self.errand, sender=b"")]
-        return [replace(self.errand, recipients=tuple(self._another))] if self._another and not self.fault else []
+        left = (*self._rest, *self._another)
+        return [replace(self.errand, recipients=left)] if left and not self.fault else []
 
     def result(self) -> Result:
         """Return the answers; the message is not decided while there are further errands."""
         further = self.further()
-        owed = [] if further else self._another
+        owed = () if further else (*self._rest, *self._another)
         answers = self.answers | dict.fromkeys(owed, Answer("owed", self.fault))
         return Result(self.errand, answers, final=not further)
 
