@@ -128,9 +128,8 @@ class Fetch:
         now, account = self.desk.now(), self.mailbox.account.id
         todo = listing.plan(self.mailbox.messages, self._entries, self.limits.rules, now)
         self.tally.listed = max(self.tally.listed, len(self.mailbox.messages))
-        self.tally.left, self.tally.oversize = todo.left, 0
+        self.tally.left, self.tally.oversize = todo.left, len(todo.oversize)
         for message in todo.oversize:
-            self.tally.oversize += 1
             if message.named and message.key not in self._entries:
                 self.ledger.note(Left(account, message.key, message.size, now))
                 _tell(self.remarks, f"a message of {message.size} octets is over pf_max_size and stays on the server")
@@ -149,16 +148,18 @@ class Fetch:
         self.watch.account_started(self.mailbox.account.name, len(first), sum(message.size for message in first))
 
     def _retrieve(self) -> None:
-        dialogue = self.mailbox.dialogue
+        """Fetch until nothing is left to ask for; what is still owed then are replies to DELE."""
+        dialogue, flight = self.mailbox.dialogue, self._flight
         while True:
             self._ask_more()
             self._deletions.ask_some()
-            if not dialogue.idle:
+            more = self._queue and not self.desk.halted()
+            if not dialogue.idle and (more or flight.unread):
                 self._step()
-            elif self._flight.landed is not None:
+            elif flight.landed is not None:
                 self._believe()  # nothing follows it
                 self.ledger.flush()
-            elif self._queue and not self.desk.halted():
+            elif more:
                 self._idle()  # the spool is full: the receiver is slower than the line
             else:
                 return

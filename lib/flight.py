@@ -15,7 +15,7 @@ from lib.pop3 import Body
 from lib.spool import Incoming, Spool, Stored
 
 # The window starts here and grows by one a reply, so that it doubles a round trip.
-FIRST_WINDOW = 4
+FIRST_WINDOW = 8
 # Announced octets asked for ahead: what a session that must end soon has yet to read.
 MAX_AHEAD = 2 << 20
 # A body may be longer than announced (line ends counted once, sizes of compressed files), but not without end.
@@ -46,6 +46,11 @@ class Flight:
     def __len__(self) -> int:
         """Return how many messages are on their way."""
         return len(self._flying)
+
+    @property
+    def unread(self) -> bool:
+        """Say whether something of the server's may still bring or confirm a message."""
+        return bool(self._flying) or self.landed is not None
 
     @property
     def may_ask(self) -> bool:

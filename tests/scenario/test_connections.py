@@ -34,8 +34,8 @@ POP = """
     S: +OK
     S. one
     C: RETR 2
-    -- call first_is_busy
     S: +OK
+    -- call first_is_busy
     S. two
 """
 

@@ -51,10 +51,10 @@ def one_group(monkeypatch: pytest.MonkeyPatch) -> None:
     ("messages", "rounds"),
     [
         (1, 4),  # CAPA · login, CAPA, UIDL, LIST · RETR · DELE, QUIT
-        (4, 4),
-        (5, 5),  # the window begins with four
-        (50, 7),  # and doubles: 4, 8, 16, 22
-        (200, 9),  # 4, 8, 16, 32, 64, 76
+        (8, 4),
+        (9, 5),  # the window begins with eight
+        (50, 6),  # and doubles: 8, 16, 26
+        (200, 8),  # 8, 16, 32, 64, 80
     ],
 )
 def test_with_pipelining_round_trips_do_not_grow_with_the_number_of_messages(
