@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tests.talk import Server, Talk, stuffed
 
 LIMIT = 100_000_000  # octets of a message, as SIZE says
+MOST_LINES = 5_000_000
 
 
 class Letter(NamedTuple):
@@ -205,13 +206,16 @@ class SmtpTalk(Talk):
         self.say(b"250 2.0.0 taken as %d" % len(self.taken))
 
     def _content(self) -> bytes:
-        """Take lines up to CRLF . CRLF, without the dots that were put in front of dots."""
-        content = [b"\r\n"]
-        while (line := self.lines.readline()) != b".\r\n" or not content[-1].endswith(b"\r\n"):
+        """Take lines up to CRLF . CRLF, without the dots put in front of dots; of what has no end, only so much."""
+        content: list[bytes] = []
+        last = b"\r\n"
+        while (line := self.lines.readline()) != b".\r\n" or not last.endswith(b"\r\n"):
             if not line:
                 raise ConnectionError("the client broke off")
-            content.append(line[1:] if line.startswith(b".") and content[-1].endswith(b"\r\n") else line)
-        return b"".join(content[1:])
+            if len(content) < MOST_LINES:
+                content.append(line[1:] if line.startswith(b".") and last.endswith(b"\r\n") else line)
+            last = line
+        return b"".join(content)
 
 
 def _path(rest: bytes) -> bytes:

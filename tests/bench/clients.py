@@ -26,13 +26,21 @@ FLOOR_SESSIONS = 8
 
 
 class Job(NamedTuple):
-    """One run: an empty folder of its own, the accounts, the servers; `ca` is set when POP runs over TLS."""
+    """One run: an empty folder of its own, the accounts, the servers; `ca` is set when POP runs over TLS.
+
+    `patience`: the seconds for which a silent server is waited for; 0: each program's own.
+    """
 
     folder: Path
     accounts: Sequence[str]
     pop: tuple[str, int]
     smtp: tuple[str, int]
     ca: Path | None
+    patience: int = 0
+
+    def patient(self, *lines: str) -> list[str]:
+        """Return the settings that say so, if it is to be said."""
+        return [line % self.patience for line in lines] if self.patience else []
 
 
 class Client(NamedTuple):
@@ -65,6 +73,7 @@ def popfetch(job: Job) -> list[str]:
     host = f"{job.pop[0]}:{job.pop[1]}"
     settings = [f'pf_user "{name}" "{PASSWORD}" {host} to={address(name)} {options}' for name in job.accounts]
     settings += [f"pf_smtp_server {job.smtp[0]}:{job.smtp[1]}", f"work_path {job.folder}"]
+    settings += job.patient("pf_timeout %d", "pf_smtp_timeout %d")
     if job.ca:
         settings.append(f"pf_tls_ca {job.ca}")
     python = ROOT / ".venv" / "bin" / "python"
@@ -94,8 +103,10 @@ def floor(sessions: int, connections: int) -> Callable[[Job], list[str]]:
 
 def fetchmail(job: Job) -> list[str]:
     tls = f"ssl sslcertck sslcertfile {job.ca}" if job.ca else 'sslproto ""'
+    patience = "".join(job.patient("timeout %d "))
     settings = [
-        f'poll {name}.bench via {job.pop[0]} proto pop3 port {job.pop[1]} user "{name}" password "{PASSWORD}" '
+        f"poll {name}.bench via {job.pop[0]} proto pop3 port {job.pop[1]} {patience}"
+        f'user "{name}" password "{PASSWORD}" '
         f'smtphost {job.smtp[0]}/{job.smtp[1]} smtpname "{address(name)}" fetchall nokeep {tls}'
         for name in job.accounts
     ]
@@ -109,6 +120,7 @@ def getmail(job: Job) -> list[str]:
             "[retriever]",
             f"type = SimplePOP3{'SSL' if job.ca else ''}Retriever",
             *([f"ca_certs = {job.ca}"] if job.ca else []),
+            *job.patient("timeout = %d"),
             f"server = {job.pop[0]}\nport = {job.pop[1]}\nusername = {name}\npassword = {PASSWORD}",
             f"[destination]\ntype = MDA_smtp\nhost = {job.smtp[0]}\nport = {job.smtp[1]}\noverride = {address(name)}",
             "[options]\nread_all = true\ndelete = true\nverbose = 0",
@@ -132,6 +144,7 @@ def mpop(job: Job) -> list[str]:
     msmtp = f"msmtp --host={job.smtp[0]} --port={job.smtp[1]} --auth=off --tls=off -f %F"
     settings = ["defaults", f"host {job.pop[0]}", f"port {job.pop[1]}", f"password {PASSWORD}", "keep off", "auth user"]
     settings += ["tls on", "tls_starttls off", f"tls_trust_file {job.ca}"] if job.ca else ["tls off"]
+    settings += job.patient("timeout %d")
     for name in job.accounts:
         settings += [f"account {name}", f"user {name}", f"delivery mda {msmtp} -- {address(name)}"]
         settings += [f"uidls_file {job.folder}/uidls-{name}"]
@@ -142,6 +155,7 @@ def fdm(job: Job) -> list[str]:
     host, port = job.smtp
     settings = [f'set lock-file "{job.folder}/lock"', 'set default-user "root"', "set maximum-size 1G"]
     settings += ["set verify-certificates"] if job.ca else []
+    settings += job.patient("set timeout %d")
     for name in job.accounts:
         kind = "pop3s" if job.ca else "pop3"
         settings += [

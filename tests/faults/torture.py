@@ -4,6 +4,7 @@
     python tests/faults/torture.py windows --rounds 50
     python tests/faults/torture.py power --rounds 2000
     python tests/faults/torture.py octets
+    python tests/faults/torture.py rivals --rounds 50
 
 A line a round at which a promise was broken, then the table; the exit code is 1 if there was any.
 """
@@ -13,9 +14,10 @@ import multiprocessing
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from pathlib import Path
+from typing import TypeVar
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -31,6 +33,7 @@ HEADS = ("lost", "twice", "altered", "stuck", "kills", "250 not read", "250 not 
 WORKERS = 2
 STEPS = 40
 
+Round = TypeVar("Round")
 Played = tuple[str, Books]
 Job = tuple[str, int, int]
 
@@ -41,7 +44,9 @@ def kill(seed: str, first: int, rounds: int) -> list[Played]:
         return [play(ring, f"{seed}-{number}") for number in range(first, first + rounds)]
 
 
-def spread(act: Callable[[str, int, int], list[Played]], jobs: list[Job], workers: int = WORKERS) -> Iterator[Played]:
+def spread(
+    act: Callable[..., list[Round]], jobs: Sequence[tuple[object, ...]], workers: int = WORKERS
+) -> Iterator[Round]:
     """Yield what *act* makes of the jobs, in processes side by side."""
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         for done in [pool.apply_async(act, job) for job in jobs]:
@@ -82,25 +87,20 @@ def places(_: str, rounds: int) -> list[Job]:
     return [(which, first, STEPS * max(rounds, 1)) for which in ("", "lmtp", "tls") for first in range(STEPS)]
 
 
-def rivals_rounds(name: str, first: int, count: int) -> list[Played]:
-    """Play some rounds with another program; what they need is imported by who asks for them."""
-    from tests.faults import rivals
-
-    return rivals.rounds(name, first, count)
-
-
-def each_rival(seed: str, rounds: int) -> list[Job]:
-    """Return jobs that are so many kills and as many broken lines for each program."""
-    from tests.faults.rivals import NAMES
-
-    return [(name, first, CHUNK) for name in NAMES for first in range(int(seed), int(seed) + rounds, CHUNK)]
-
-
 def windows_rounds(seed: str, first: int, count: int) -> list[Played]:
     """Play some rounds of kills on the Windows that tests/wine puts together."""
     from tests.wine import killing
 
     return killing.rounds(seed, first, count)
+
+
+def rivals(rounds: int, workers: int) -> Books:
+    """Print what became of other programs; return the books of popfetch. What that needs is imported here alone."""
+    from tests.faults import rivalry
+    from tests.faults.rivals import NAMES
+
+    jobs = [(name, attack, rounds) for attack in rivalry.ATTACKS for name in NAMES]
+    return rivalry.side_by_side(spread(rivalry.rounds, jobs, workers))
 
 
 TORTURES: dict[str, tuple[Callable[[str, int, int], list[Played]], Callable[[str, int], list[Job]]]] = {
@@ -109,7 +109,6 @@ TORTURES: dict[str, tuple[Callable[[str, int, int], list[Played]], Callable[[str
     "power": (powercut.at_any_call, in_chunks),
     "octets": (powercut.at_the_last_octets, octets),
     "machine": (failing.rounds, in_chunks),
-    "rivals": (rivals_rounds, each_rival),
     "damage": (damage.every_octet, octets),
     "lines": (cutting.at_chance, in_chunks),
     "places": (cutting.at_every_octet, places),
@@ -119,14 +118,17 @@ TORTURES: dict[str, tuple[Callable[[str, int, int], list[Played]], Callable[[str
 def main() -> int:
     """Play what the command line asks for."""
     parser = argparse.ArgumentParser(description="Break passes off; count what was lost, came twice, was altered.")
-    parser.add_argument("attack", nargs="?", choices=TORTURES, default="kill")
+    parser.add_argument("attack", nargs="?", choices=[*TORTURES, "rivals"], default="kill")
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--workers", type=int, default=WORKERS)
     wish = parser.parse_args()
     began = time.monotonic()
-    act, jobs = TORTURES[wish.attack]
-    total = table(spread(act, jobs(wish.seed, wish.rounds), wish.workers))
+    if wish.attack == "rivals":
+        total = rivals(wish.rounds, wish.workers)
+    else:
+        act, jobs = TORTURES[wish.attack]
+        total = table(spread(act, jobs(wish.seed, wish.rounds), wish.workers))
     print(f"\n{wish.rounds} rounds, seed {wish.seed}, in {time.monotonic() - began:.0f} s")
     return 0 if total.clean else 1
 

@@ -20,7 +20,7 @@ from lib.facts import sha_key
 from tests.embedded import PopServer, PopTalk, SmtpServer, SmtpTalk
 from tests.faults.mails import CARETAKER, GREY, POISON, REFUSED, Mail, ident
 from tests.faults.still import unread_octets
-from tests.talk import Talk
+from tests.talk import Talk, stuffed
 
 UNREAD, READ, RECORDED = "unread", "read", "recorded"
 PASSWORD = "geheim-world"
@@ -97,9 +97,25 @@ class WorldPop(PopTalk):
 
     def _retr(self, number: bytes) -> None:
         self.world.at("retr")
-        self.fetched.add(self.uids[int(number) - 1])
+        uid = self.uids[int(number) - 1]
+        self.fetched.add(uid)
+        self.world.bodies[uid] += 1
+        if uid in self.world.halved:
+            self._break_off(uid)
         super()._retr(number)
         self.world.at("retr said")
+
+    def _break_off(self, uid: int) -> None:
+        """Say half of a body, up to the end of a line, and close in good order; once."""
+        self.world.halved.discard(uid)
+        assert self.mailbox
+        body = stuffed(self.mailbox.messages[uid])
+        self.sock.sendall(b"+OK\r\n" + body[: body.index(b"\r\n", len(body) // 2) + 2])
+        self.sock.shutdown(socket.SHUT_WR)
+        self.sock.settimeout(1)
+        while self.lines.readline():  # what is unread when a socket is closed makes it a reset
+            pass
+        raise ConnectionAbortedError
 
     def _dele(self, number: bytes) -> None:
         self.world.at("dele")
@@ -161,7 +177,12 @@ class WorldSmtp(SmtpTalk):
         letter = Letter(self.world.turn, self, tuple(self.recipients), self._content())
         self.world.at("dot")
         self.sender, self.recipients = None, []
-        if self.world.lmtp:
+        if self.world.refuses:
+            self.say(self.world.refuses)
+        elif self.world.drops:
+            self.world.letters.append(letter)
+            raise ConnectionAbortedError
+        elif self.world.lmtp:
             for who in letter.recipients:
                 self._take(Letter(letter.turn, self, (who,), letter.content))
         else:
@@ -220,6 +241,10 @@ class World:
         self.hides = False  # whether they list nothing again that was fetched before a QUIT
         self.hidden: set[int] = set()
         self.lmtp = False  # whether the receiver speaks LMTP
+        self.bodies: Counter[int] = Counter()  # how often each was retrieved
+        self.halved: set[int] = set()  # whose bodies break off, once each
+        self.refuses = b""  # what is said to every final dot, if anything but the best
+        self.drops = False  # whether the receiver takes what comes, and hangs up instead of saying so
         self.patience = 30.0  # seconds that a session may outlive its pass before the servers end it
 
     def __enter__(self) -> Self:
@@ -237,6 +262,9 @@ class World:
         self.letters, self.commits, self.turn = [], [], 0
         self._asked.clear()
         self.hidden.clear()
+        self.bodies.clear()
+        self.halved.clear()
+        self.refuses, self.drops = b"", False
         for box in self.pop.mailboxes.values():
             box.messages.clear()
         users = list(self.pop.mailboxes.values())[:boxes]
