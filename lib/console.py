@@ -8,11 +8,13 @@ import math
 import os
 import sys
 import time
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
+from itertools import chain
 from json import dumps
 from threading import Lock
 from types import TracebackType
@@ -80,6 +82,14 @@ class Screen:
                 self._abandon(self._stream)
         return len(text)
 
+    def write_octets(self, octets: bytes) -> None:
+        """Write *octets* as they are."""
+        if self._stream is not None:
+            try:
+                self._stream.buffer.write(octets)
+            except (OSError, ValueError):
+                self._abandon(self._stream)
+
     def flush(self) -> None:
         """Send what was written."""
         if self._stream is not None:
@@ -100,6 +110,19 @@ class Screen:
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print *text* (to stdout) and a line end; of control characters only line ends in it count, tabs become blanks."""
     _put("\n".join(masked(escaped(line.expandtabs())) for line in text.split("\n")), stream)
+
+
+def pour(octets: Iterable[bytes]) -> None:
+    """Print a message (to stdout): as escaped text for a person, octet by octet for a program or a file."""
+    screen = Screen(sys.stdout)
+    reader = getincrementaldecoder("utf-8")("surrogateescape")
+    for piece in chain(octets, (b"",)):
+        if screen.isatty():
+            lines = reader.decode(piece, final=not piece).split("\r\n")
+            screen.write("\n".join(escaped(line.expandtabs()) for line in lines))
+        else:
+            screen.write_octets(piece)
+    screen.flush()
 
 
 def complain(complaints: Iterable[PopfetchError | str], stream: TextIO | None = None) -> None:

@@ -25,7 +25,7 @@ OURS = b"X-POPFetch-Dud-"
 SEPARATOR = b"From "
 UNFINISHED = b"unfinished".rjust(20)
 FIRST_LINE = 1000  # octets that tell whether a message begins with a header field
-LONGEST = 1000  # octets of a UID or a reason that are told
+LONGEST = 1000  # octets of a UID, a reason or a Subject that are told
 NEVER = datetime.fromtimestamp(0, UTC)
 
 _SEPARATOR = SEPARATOR + b"MAILER-DAEMON "
@@ -135,17 +135,17 @@ def _dud(told: dict[bytes, list[bytes]]) -> Dud:
 
 
 def subject(lines: Iterable[bytes]) -> bytes:
-    """Return the unfolded Subject in the header that *lines* begin with, b"" when there is none."""
+    """Return the beginning of the unfolded Subject in the header that *lines* begin with, b"" when there is none."""
     found: list[bytes] = []
     for line in lines:
         text = line.strip()
         if text and line[:1] in {b" ", b"\t"}:
-            found += [text] if found else []
+            found += [text[:LONGEST]] if found else []
         elif found or not text or not _FIELD.match(line):
             break
         elif line[:8].lower() == b"subject:":
             found.append(line[8:].strip())
-    return b" ".join(found)
+    return b" ".join(found)[:LONGEST]
 
 
 class Quoter:

@@ -35,11 +35,9 @@ def show_list(plan: Plan, _wish: Wish) -> Exit:
 
 
 def show_one(plan: Plan, wish: Wish) -> Exit:
-    """Print one message of duds.dat, control characters escaped."""
+    """Print one message of duds.dat: its octets, but to a terminal control characters escaped."""
     duds = _duds(plan)
-    number = _chosen(duds, wish)[0].number
-    for line in b"".join(duds.chunks(number)).split(b"\r\n"):
-        console.say(visible(line))
+    console.pour(duds.chunks(_chosen(duds, wish)[0].number))
     return Exit.OK
 
 

@@ -58,8 +58,8 @@ def test_they_are_listed_with_number_account_recipients_and_reasons(duds: Desk) 
 def test_one_is_shown_as_it_came(duds: Desk) -> None:
     code, out, err = duds("show", "1")
     assert (code, err) == (0, "")
-    assert out.rstrip("\n") == LETTER.decode().replace("\r\n", "\n").rstrip("\n")
-    assert "\x1b" not in duds("show", "2").out
+    assert out == LETTER.decode().replace("\r\n", "\n")
+    assert "\nSubject: \x1b[31mtwo\n" in duds("show", "2").out
 
 
 @pytest.mark.usefixtures("duds")

@@ -225,6 +225,20 @@ def test_without_rich_a_terminal_gets_plain_lines(terminal: Terminal, monkeypatc
     assert terminal.getvalue().startswith("account          listed  fetched")
 
 
+MESSAGE = (b"Subject: \x1b[31mcaf\xc3", b"\xa9\xff\r\n\tbidi \xe2\x80\xae\r\nend\xc3")
+
+
+def test_a_person_is_shown_a_message_as_escaped_text(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal)
+    console.pour(MESSAGE)
+    assert terminal.getvalue() == "Subject: \\x1b[31mcaf\u00e9\\xff\n        bidi \\u202e\nend\\xc3"
+
+
+def test_a_program_gets_a_message_octet_by_octet(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    console.pour(MESSAGE)
+    assert capfdbinary.readouterr().out == b"".join(MESSAGE)
+
+
 def test_nothing_imports_rich_before_it_is_used() -> None:
     program = "import sys\nfrom lib import console\nconsole.say('x')\nraise SystemExit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, capture_output=True).returncode == 0

@@ -180,3 +180,8 @@ def test_the_subject_is_unfolded_and_looked_for_in_the_header_only() -> None:
     assert mbox.subject([b"A: b\n", b"\n", b"Subject: body\n"]) == b""
     assert mbox.subject([b"no header\n", b"Subject: body\n"]) == b""
     assert mbox.subject([]) == b""
+
+
+def test_of_an_endless_subject_the_beginning_is_told() -> None:
+    lines = [b"Subject: x\n", *[b" " + b"\xff" * 60_000 + b"\n"] * 1000]
+    assert mbox.subject(lines) == b"x " + b"\xff" * (mbox.LONGEST - 2)
