@@ -30,7 +30,7 @@ FOLD_WITH_NUL = re.compile(rb"\n(?=\0+[ \t])")
 FOREIGN_TO_WORDS = re.compile(rb"[^!#$&'*+,\-./0-9:=?@A-Z^_`a-z{|}~]")
 IPV4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
 OWN_RECEIVED = re.compile(
-    rb"""from[ \t]+[^ \t]+[ \t]+\([^ \t()]+\)[ \t]+
+    rb"""from[ \t]+[^ \t]+[ \t]+(?:\([^ \t()]+\)[ \t]+)?
          by[ \t]+[^ \t]+[ \t]+\(popfetch[ \t]+([^ \t()]+)\)[ \t]+with[ \t]+POP3""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -128,12 +128,14 @@ def received(  # noqa: PLR0913 - six facts make the line, each given by its name
 ) -> bytes:
     """Return our Received field (RFC 5321 section 4.4) with its line ends; a *when* without offset gives -0000.
 
+    What was fetched by an earlier pass has no *ip* any more: rather none than a word that is no address.
+
     Whatever the names hold, it is one field of printable ASCII with one comment, and loop() knows *account* again.
     """
     words = (
         b"Received: from",
         _host(host),
-        b"(%b)" % _literal(ip),
+        *([b"(%b)" % _literal(ip)] if ip else []),
         b"by",
         _host(by),
         b"(popfetch",

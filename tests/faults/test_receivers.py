@@ -1,6 +1,7 @@
 """Receivers that say anything at all: what follows is what the design's table of verdicts says, and nothing else."""
 
 import os
+import re
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -149,6 +150,23 @@ def test_greylisting_over_many_passes_delivers_to_each_once_and_downloads_once(
         assert pop.heard.count("RETR") == 1
 
 
+UNHURRIED = """
+    S: 220 mx.example
+    C* EHLO *
+    S: 250 mx.example
+    C* MAIL *
+    S: 250 ok
+    C* RCPT *
+    S: 250 ok
+    C: DATA
+    S: 354 go on
+    C.
+    -- sleep 1
+    S: 250 taken at last
+"""
+LONE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+
+
 def test_the_pop_server_hears_from_us_while_the_receiver_thinks(
     receiver: Receiver, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,21 +174,44 @@ def test_the_pop_server_hears_from_us_while_the_receiver_thinks(
     monkeypatch.setattr(fetch, "NOOP_SECONDS", 0.1)
     monkeypatch.setattr(talk, "IDLE", 0.4)
     mailbox.put(mail("Subject: slow"))
-    script = """
-        S: 220 mx.example
-        C* EHLO *
-        S: 250 mx.example
-        C* MAIL *
-        S: 250 ok
-        C* RCPT *
-        S: 250 ok
-        C: DATA
-        S: 354 go on
-        C.
-        -- sleep 1
-        S: 250 taken at last
-        C: QUIT
-    """
-    assert receiver(script, option="to=b@example.org")[:3] == (0, "", "")
+    assert receiver(f"{UNHURRIED}C: QUIT", option="to=b@example.org")[:3] == (0, "", "")
     assert mailbox.server.heard.count("NOOP") >= 5
     assert (mailbox.server.heard.count("USER"), mailbox.left) == (1, [])
+
+
+def test_a_pop_server_that_hangs_up_while_the_receiver_thinks_costs_neither_the_message_nor_a_second_copy(
+    receiver: Receiver, mailbox: Mailbox, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(talk, "IDLE", 0.4)  # and no NOOP of ours comes in time
+    mailbox.put(mail("Subject: slow"))
+    assert receiver(f"{UNHURRIED}C: QUIT", option="to=b@example.org")[:3] == (0, "", "")
+    assert (mailbox.left, mailbox.server.heard.count("USER")) == ([], 2)
+    path = receiver.write("to=b@example.org", pf_smtp_server=f"127.0.0.1:{smtp.port}")
+    assert receiver.run_pass(path) == (0, "", "")
+    assert smtp.taken == []
+
+
+class Sendmail(SmtpTalk):
+    """Hangs up at a lone CR or LF, as sendmail 8.18 does with the code of a temporary trouble."""
+
+    def _content(self) -> bytes:
+        content = super()._content()
+        if LONE.search(content):
+            self.say(b"421 4.5.0 Bare linefeed (LF) not allowed")
+            raise ConnectionAbortedError
+        return content
+
+
+class SendmailServer(SmtpServer):
+    """A receiver of that kind."""
+
+    def talk(self, sock: socket.socket) -> SmtpTalk:
+        return Sendmail(sock, self.tls, self.refused, self.taken)
+
+
+def test_lone_line_ends_reach_a_receiver_that_hangs_up_at_them(conf: Conf, run_pass: RunPass) -> None:
+    ragged = b"Subject: ragged\n\nlone\nline\rends\r\r\nof all kinds\n.\n\r"
+    with PopServer({"bob": ("geheim-bob", [ragged, mail("Subject: two")])}) as pop, SendmailServer() as sendmail:
+        path = conf(account(pop.port, "to=b@example.org"), pf_smtp_server=f"127.0.0.1:{sendmail.port}")
+        assert run_pass(path) == (0, "", "")
+        assert (len(sendmail.taken), pop.left("bob")) == (2, [])

@@ -8,6 +8,7 @@ import pytest
 from tests.embedded import PopServer, SmtpServer
 from tests.passes import Conf, Result, RunPass, account
 from tests.peer import nobody, peer
+from tests.scenario.conftest import Mailbox, Receiver
 from tests.scenario.mails import mail
 
 NO = b"550 5.1.1 no such user"
@@ -115,6 +116,35 @@ def test_one_that_is_refused_again_stays_as_it_is(duds: Desk, work: Path) -> Non
     result = duds("resend", "2", no={b"d@example.org": b"450 not now"})
     assert result == (65, "", "popfetch: dud 2 stays: <d@example.org>: 450 not now\n")
     assert (work / "duds.dat").read_bytes() == before
+
+
+def test_what_a_receiver_could_not_save_although_it_says_554_is_sent_again_whole(
+    conf: Conf, run_pass: RunPass, receiver: Receiver, mailbox: Mailbox, smtp: SmtpServer
+) -> None:
+    """A full disk is what hMailServer means by that: a 5xx may be temporary, so no message is ever thrown away for it."""
+    mailbox.put(LETTER)
+    script = """
+        S: 220 mx ESMTP
+        C* EHLO *
+        S: 250 mx
+        C: MAIL FROM:<a@far.example>
+        S: 250 OK
+        C* RCPT *
+        S: 250 OK
+        C* RCPT *
+        S: 250 OK
+        C: DATA
+        S: 354 OK, send.
+        C.
+        S: 554 Your message was received but it could not be saved. Please retry later.
+        C: QUIT
+    """
+    assert (receiver(script).code, mailbox.left) == (65, [])
+    where = conf(account(mailbox.port), pf_smtp_server=f"127.0.0.1:{smtp.port}")
+    assert run_pass(where, "--duds", "resend", "all").code == 0
+    (letter,) = smtp.taken
+    assert letter.recipients == (b"b@example.org", b"c@example.org")
+    assert letter.content.endswith(LETTER.partition(b"\r\n")[2])
 
 
 def test_while_the_receiver_is_down_nothing_changes(duds: Desk, work: Path) -> None:

@@ -57,6 +57,12 @@ def passed_on(conf: Conf, run_pass: RunPass, octets: str) -> bytes:
         (rb'"A: 1\r\n.\r\n"', b"A: 1\r\n"),
         (rb'"A: 1\r\n\r\n.\r\n"', b"A: 1\r\n\r\n"),
         (rb'".\r\n"', b"\r\n"),
+        # what servers put into a header, true or not, and a line in it that is no field
+        (
+            rb'"Content-Length: 2\r\nStatus: \r\nX-UIDL: 7\r\nDelivered-To: b@example.org\r\n\r\nhello\r\n.\r\n"',
+            b"Content-Length: 2\r\nStatus: \r\nX-UIDL: 7\r\nDelivered-To: b@example.org\r\n\r\nhello\r\n",
+        ),
+        (rb'"A: 1\r\nno field at all\r\nB: 2\r\n\r\nhi\r\n.\r\n"', b"A: 1\r\nno field at all\r\nB: 2\r\n\r\nhi\r\n"),
         # line ends that are none become one
         (rb'"A: 1\r\n\r\na\nb\rc\r\r\nd\n\ne\r\n.\r\n"', b"A: 1\r\n\r\na\r\nb\r\nc\r\nd\r\n\r\ne\r\n"),
         (rb'"A: 1\nB: 2\n\nhi\n.\nMAIL FROM:<x@y>\r\n.\r\n"', b"A: 1\r\nB: 2\r\n\r\nhi\r\n.\r\nMAIL FROM:<x@y>\r\n"),

@@ -148,6 +148,11 @@ LONG = "geheim-" + "x" * 300
             f"C: AUTH LOGIN\nS: + VXNlcm5hbWU6\nC: {coded('bob')}\nS: + UGFzc3dvcmQ6\nC: {coded('geheim-bob')}\nS: +OK",
         ),
         ("login", "hi", f"C: AUTH LOGIN\nS: + user?\nC: {coded('bob')}\nS: +\nC: {coded('geheim-bob')}\nS: +OK"),
+        (  # some say +OK where a challenge is due
+            "login",
+            "hi",
+            f"C: AUTH LOGIN\nS: +OK VXNlcm5hbWU6\nC: {coded('bob')}\nS: +OK\nC: {coded('geheim-bob')}\nS: +OK",
+        ),
         (
             "cram-md5",
             "hi",

@@ -53,6 +53,11 @@ def test_the_first_header_that_yields_an_address_decides(recipients: Recipients,
     assert recipients(fields, pf_header=["A-For", "B-For:"]) == [f"{first}@example.org"]
 
 
+def test_nobody_gets_it_because_of_cc_or_bcc(recipients: Recipients) -> None:
+    fields = "Cc: c@stranger.example\nBcc: b@stranger.example\nResent-To: r@stranger.example"
+    assert recipients(fields, pf_dflt_address="care@example.org") == ["care@example.org"]
+
+
 def test_the_header_option_takes_the_place_of_pf_header(recipients: Recipients) -> None:
     assert recipients(ALL, "header=B-For", pf_header=["A-For"]) == ["B-For@example.org"]
 

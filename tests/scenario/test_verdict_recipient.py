@@ -183,3 +183,27 @@ def test_what_is_too_old_goes_to_the_caretaker_and_only_then_to_the_duds(
             "<b@example.org>: 450 4.2.0 greylisted",
             "the caretaker <care@example.org>: 450 not now",
         ]
+
+
+NOT_TAKEN = GREETED + rcpt("b", "250 ok") + "C: DATA\nS: 354 go on\nC. [b]\nS: 451 4.7.1 see qmail's smtplf.html\n"
+
+
+@pytest.mark.parametrize("not_now", [GREETED + rcpt("b", "450 4.2.0 greylisted") + NOBODY, NOT_TAKEN + "C: QUIT"])
+@pytest.mark.parametrize(("caretaker", "code"), [("250 ok\n" + TAKEN, 0), ("550 5.1.1 gone\n" + NOBODY, 65)])
+def test_what_is_put_off_pass_after_pass_is_downloaded_once_and_goes_to_the_caretaker_then_to_the_duds(
+    receiver: Receiver, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, not_now: str, caretaker: str, code: int
+) -> None:
+    mailbox.put(ONE)
+    settings = {"pf_dflt_address": "care@example.org", "pf_give_up": 3}
+    for days in (0, 1, 1, 0.9):  # later than the pass before
+        later(monkeypatch, days)
+        assert receiver(not_now, **settings).code == 75
+        assert (len(mailbox.left), spooled(receiver.work)) == (1, ["msg.dat"])
+    later(monkeypatch, 0.2)
+    rset = "" if "451" in not_now else "C: RSET\nS: 250 ok\n"
+    copy = f"{rset}C: MAIL FROM:<a@far.example>\nS: 250 ok\nC: RCPT TO:<care@example.org>\nS: {caretaker}"
+    passed = receiver(not_now.removesuffix("C: QUIT").removesuffix(NOBODY) + copy, **settings)
+    assert (passed.code, mailbox.left, spooled(receiver.work)) == (code, [], [])
+    assert mailbox.retrieved() == 1
+    assert (receiver.work / "duds.dat").exists() == (code == 65)
+    assert code or b"\r\nNot received by:\r\n    b@example.org\r\n        45" in passed.data["[taken]"]

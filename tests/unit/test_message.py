@@ -251,7 +251,7 @@ def test_the_received_field_says_where_the_message_came_from() -> None:
         ("2001:db8::1", "2001:db8::1", b"from [IPv6:2001:db8::1] ([IPv6:2001:db8::1]) by"),
         ("192.0.2.1", "192.0.2.1", b"from [192.0.2.1] ([192.0.2.1]) by"),
         ("fe80::1%eth0", "fe80::1%eth0", b"from [IPv6:fe80::1%25eth0] ([IPv6:fe80::1%25eth0])"),
-        ("", "", b"from unknown ([unknown]) by"),
+        ("", "", b"from unknown by"),
         ("b\xfccher.example", "192.0.2.1", b"from b%C3%BCcher.example ("),
         ("a\r\nBcc: (x)", "1;\r\n2", b"from [IPv6:a%0D%0ABcc:%20%28x%29] ([1%3B%0D%0A2]) by"),
         ("\udcff", "1", b"from %5Cudcff ("),
