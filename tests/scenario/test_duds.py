@@ -121,7 +121,7 @@ def test_one_that_is_refused_again_stays_as_it_is(duds: Desk, work: Path) -> Non
 def test_what_a_receiver_could_not_save_although_it_says_554_is_sent_again_whole(
     conf: Conf, run_pass: RunPass, receiver: Receiver, mailbox: Mailbox, smtp: SmtpServer
 ) -> None:
-    """A full disk is what hMailServer means by that: a 5xx may be temporary, so no message is ever thrown away for it."""
+    """By that hMailServer means a full disk: a 5xx may be temporary, so no message is thrown away for it."""
     mailbox.put(LETTER)
     script = """
         S: 220 mx ESMTP

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenario.conftest import Mailbox, Receiver
+from tests.scenario.conftest import Mailbox, Passed, Receiver
 from tests.scenario.mails import logged, mail, spooled
 
 DAY = 86400.0
@@ -191,18 +191,22 @@ NOT_TAKEN = GREETED + rcpt("b", "250 ok") + "C: DATA\nS: 354 go on\nC. [b]\nS: 4
 @pytest.mark.parametrize("not_now", [GREETED + rcpt("b", "450 4.2.0 greylisted") + NOBODY, NOT_TAKEN + "C: QUIT"])
 @pytest.mark.parametrize(("caretaker", "code"), [("250 ok\n" + TAKEN, 0), ("550 5.1.1 gone\n" + NOBODY, 65)])
 def test_what_is_put_off_pass_after_pass_is_downloaded_once_and_goes_to_the_caretaker_then_to_the_duds(
-    receiver: Receiver, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, not_now: str, caretaker: str, code: int
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, not_now: str, caretaker: str, code: int
 ) -> None:
+    mailbox = receiver.mailbox
     mailbox.put(ONE)
-    settings = {"pf_dflt_address": "care@example.org", "pf_give_up": 3}
+
+    def deliver(script: str) -> Passed:
+        return receiver(script, pf_dflt_address="care@example.org", pf_give_up=3)
+
     for days in (0, 1, 1, 0.9):  # later than the pass before
         later(monkeypatch, days)
-        assert receiver(not_now, **settings).code == 75
+        assert deliver(not_now).code == 75
         assert (len(mailbox.left), spooled(receiver.work)) == (1, ["msg.dat"])
     later(monkeypatch, 0.2)
     rset = "" if "451" in not_now else "C: RSET\nS: 250 ok\n"
     copy = f"{rset}C: MAIL FROM:<a@far.example>\nS: 250 ok\nC: RCPT TO:<care@example.org>\nS: {caretaker}"
-    passed = receiver(not_now.removesuffix("C: QUIT").removesuffix(NOBODY) + copy, **settings)
+    passed = deliver(not_now.removesuffix("C: QUIT").removesuffix(NOBODY) + copy)
     assert (passed.code, mailbox.left, spooled(receiver.work)) == (code, [], [])
     assert mailbox.retrieved() == 1
     assert (receiver.work / "duds.dat").exists() == (code == 65)
