@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from threading import Event, Lock, Thread
 
 from lib import log
@@ -128,7 +127,7 @@ class Batch:
 
     def send_again(self, found: Sequence[tuple[Stored, str]]) -> None:
         """Deliver what the spool still held, those last at which the receiver broke off; return when all is said."""
-        moment = Moment(datetime.fromtimestamp(self.clerk.now(), UTC), time.monotonic())
+        moment = Moment(self.clerk.now(), time.monotonic())
         of = self.clerk.ledger.of
         for stored, key in sorted(found, key=lambda one: getattr(of(one[0].account).get(one[1]), "troubles", 0)):
             if self.halt.halted or self.clerk.ledger.held(stored.account):
@@ -139,7 +138,7 @@ class Batch:
 
     def take_in(self, stored: Stored, key: str, origin: Origin, moment: Moment | None = None) -> None:
         """Take a spooled message to deliver; one at which a bug of ours happens stays in the spool, and blocks none."""
-        moment = moment or Moment(datetime.fromtimestamp(self.clerk.now(), UTC), time.monotonic())
+        moment = moment or Moment(self.clerk.now(), time.monotonic())
         try:
             self.send(consign(stored, key, origin, self.clerk.ledger.of(stored.account).get(key), moment))
         except PopfetchError:

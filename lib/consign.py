@@ -7,7 +7,7 @@ what waits. From the first verdict on the journal's recipients hold: nobody who 
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -40,9 +40,9 @@ class Origin:
 
 
 class Moment(NamedTuple):
-    """When a message was fetched: by the calendar, and on the monotonic clock."""
+    """When a message was fetched: in seconds since the epoch, and on the monotonic clock."""
 
-    when: datetime
+    when: float
     tick: float
 
 
@@ -52,8 +52,9 @@ def recipients(verdicts: Mapping[bytes, Verdict]) -> dict[bytes, Verdict]:
 
 
 @lru_cache(maxsize=128)
-def _received(origin: Origin, when: datetime) -> bytes:
+def _received(origin: Origin, second: int) -> bytes:
     """Return our Received line; those of one account and second are the same."""
+    when = datetime.fromtimestamp(second, UTC)
     return message.received(
         account=origin.account, host=origin.host, ip=origin.ip, protocol=origin.protocol, by=origin.by, when=when
     )
@@ -64,8 +65,8 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
     when, tick = fetched
     head = message.scan(stored.head)
     sender, used = message.sender(head, origin.mail_from)
-    line = _received(origin, when.replace(microsecond=0))
-    said = recipients(entry.recipients) if entry is not None else {}
+    line = _received(origin, int(when))
+    said = recipients(entry.recipients) if entry is not None and entry.recipients else {}
     loop = message.loop(head, origin.account)
     route = Route((), "", "", by_to_unfiltered=False) if said or loop else routing.route(head, origin.rules)
     everybody = tuple(said) or route.recipients
@@ -84,8 +85,8 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
         opening=message.opening(stored.head, head, line, used),
         sender=entry.sender if entry is not None and said else sender,
         recipients=everybody,
-        owed=tuple(who for who in everybody if said.get(who, (OWED, b""))[0] == OWED),
-        since=entry.since if entry is not None and entry.since else when.timestamp(),
+        owed=tuple(who for who in everybody if said[who][0] == OWED) if said else everybody,
+        since=entry.since if entry is not None and entry.since else when,
         began=tick,
         counts=not loop,  # anybody can write Received lines, and nobody may stop all mail with that
         fault=loop or ("" if everybody else NOBODY),

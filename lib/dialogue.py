@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from lib.errors import PeerError
 
-CONTROLS = frozenset(range(32)) | {127}
+CONTROLS = bytes([*range(32), 127])
 
 
 class Command(NamedTuple):
@@ -128,6 +128,6 @@ class Dialogue(Generic[P]):
 def spoken(*words: bytes) -> bytes:
     """Join *words* to a line with its CRLF; ValueError for a control character, which would start a further command."""
     line = b" ".join(words)
-    if not CONTROLS.isdisjoint(line):
+    if line.translate(None, CONTROLS) != line:
         raise ValueError("a command may not hold control characters")
     return line + b"\r\n"

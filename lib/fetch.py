@@ -27,8 +27,8 @@ from lib.recognise import IGNORING, Recognition
 from lib.spool import Spool, Stored
 from lib.visible import visible
 
-# Messages in hand (some 40 MB) at which fetching pauses until half are through; a line of ours waits for nobody.
-IN_HAND, IN_HAND_OURS = 400, 20_000
+# Messages in hand at which fetching pauses until half are through; a line of ours waits for nobody.
+IN_HAND, IN_HAND_OURS = 100, 20_000
 # Servers close a session that says nothing for a minute (RFC 1939 says ten; few listen).
 NOOP_SECONDS = 20.0
 # Words of a server that are kept; it may refuse a million messages.

@@ -88,12 +88,14 @@ class Post:
         self._changed = Condition()
         self._news: deque[tuple[str, bool]] = deque()
         self._nudged = False
+        self._waiting = False
 
     def put(self, key: str, *, settled: bool) -> None:
         """Tell that the message *key* is settled, or (*settled* false) that it stays in the spool for now."""
-        with self._changed:
-            self._news.append((key, settled))
-            self._changed.notify()
+        self._news.append((key, settled))
+        if self._waiting:  # said before the news are looked at: whoever does not see this sees the news
+            with self._changed:
+                self._changed.notify()
 
     def nudge(self) -> None:
         """Wake the fetcher, now or when it is about to wait: something else changed that it should look at."""
@@ -104,9 +106,10 @@ class Post:
     def wait(self, seconds: float) -> None:
         """Wait until there is news or a nudge, at most *seconds*."""
         with self._changed:
+            self._waiting = True
             if not self._news and not self._nudged:
                 self._changed.wait(seconds)
-            self._nudged = False
+            self._waiting = self._nudged = False
 
     def take(self) -> Iterator[tuple[str, bool]]:
         """Yield the news so far, oldest first."""

@@ -6,6 +6,7 @@ in RCPT TO:<...> is no address.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from lib.address import MAX_ADDRESSES, mailbox_key, parse, safe
@@ -69,7 +70,7 @@ def _octets(text: str | None) -> bytes | None:
 def route(head: Head, rules: Rules) -> Route:
     """Return who gets the message that begins with *head*: nobody only where there is no caretaker either."""
     if rules.to:
-        return Route((rules.to,), "to=", f"to= gives {_named([rules.to])}", by_to_unfiltered=False)
+        return _to(rules.to)
     unsafe: list[bytes] = []
     for header in rules.headers:
         found = _addresses(head, header)
@@ -79,6 +80,11 @@ def route(head: Head, rules: Rules) -> Route:
             return _routed(header, _sorted(found, rules), rules)
         unsafe += found
     return _to_caretaker(f"no address in {', '.join(rules.headers)}{_ignored([], unsafe)}", rules)
+
+
+@lru_cache(maxsize=128)
+def _to(address: bytes) -> Route:
+    return Route((address,), "to=", f"to= gives {_named([address])}", by_to_unfiltered=False)
 
 
 def _addresses(head: Head, header: str) -> list[bytes]:

@@ -27,7 +27,7 @@ SMALL = 64 << 10  # a message up to this size stays in memory as well, so that i
 REMEMBERED = 8 << 20  # octets of small messages that stay in memory, all together
 MAX_HEAD = 1 << 20  # octets that are ever searched for header fields
 LEAST = 4096  # what the smallest message counts
-OPEN_FILES = 64  # files that stay open; a process may have some hundreds
+OPEN_FILES = 128  # files that stay open; a process may have some hundreds
 POLL = 0.2  # seconds
 
 _NAME = re.compile(r"msg(?:\.([2-9]|[1-9][0-9]{1,8}))?\.dat")

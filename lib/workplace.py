@@ -70,7 +70,7 @@ class Workplace:
             now, tick = time.time(), time.monotonic()
             self.ledger.note(Spooled(NOTICES, key, stored.number, uid, stored.sha, stored.size, now))
             self.ledger.flush()
-            moment = Moment(datetime.fromtimestamp(now, UTC), tick)
+            moment = Moment(now, tick)
             batch.send(consign(stored, key, batch.origin(NOTICES), None, moment))
         batch.finish()
         return batch.counted([])
