@@ -63,6 +63,7 @@ class Duds:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
+        self._named = False  # its name is on disk
 
     def append(  # noqa: PLR0913, PLR0917 - so many things are to be told of a dud
         self,
@@ -78,11 +79,11 @@ class Duds:
         told = tuple(reason.encode() if isinstance(reason, str) else reason for reason in reasons)
         dud = Dud(when, account, uid, sender, tuple(recipients), told)
         with self._lock:
-            new = not self._path.exists()
             descriptor = ownfile.open_own(self._path, create=True)
             try:
-                if new:
+                if not self._named:  # also where it was there: a pass may have been killed when it had made it
                     ownfile.sync_folder(self._path.parent)
+                    self._named = True
                 self._append(descriptor, dud, iter(chunks))
             finally:
                 os.close(descriptor)

@@ -7,7 +7,7 @@ nothing more is said: no QUIT, so nothing is deleted that may have been misunder
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,9 +16,9 @@ from lib.deletions import Deletions
 from lib.dialogue import Command
 from lib.errors import LostError, PeerError
 from lib.flight import Flight
-from lib.journal import Entry, Gone, Lasting, Left, Seen, Spooled, Trouble, Vanished
+from lib.journal import Entry, Gone, Lasting, Left, Seen, Spooled, Trouble
 from lib.ledger import Ledger
-from lib.listing import Rules, Wanted
+from lib.listing import Limits, Wanted
 from lib.mailbox import Mailbox
 from lib.outcome import Tally, Watch
 from lib.parcel import Post
@@ -51,15 +51,6 @@ class Desk(Protocol):
         """Return seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """pf_window, pf_smtp_timeout (seconds) and the rules of what is left on the server."""
-
-    window: int
-    patience: float
-    rules: Rules
-
-
 @dataclass(slots=True)
 class Fetch:
     """One session's work; *complaints* tell what could not be done, *remarks* what was not meant to be."""
@@ -75,8 +66,10 @@ class Fetch:
     complaints: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     carried: Mapping[str, int] = field(default_factory=dict)  # what an earlier session handed over: key → spool file
+    handed: Collection[str] = ()  # what all sessions of this pass handed over
     sizes_lie: bool = False  # what LIST announces was found to be wrong
     more: bool = False  # messages at which a session died wait for a session of their own
+    troubled: bool = False  # it is this one
     _deletions: Deletions = field(init=False)
     _queue: deque[Wanted] = field(default_factory=deque)
     _flight: Flight = field(init=False)
@@ -133,12 +126,12 @@ class Fetch:
             if message.named and message.key not in self._entries:
                 self.ledger.note(Left(account, message.key, message.size, now))
                 _tell(self.remarks, f"a message of {message.size} octets is over pf_max_size and stays on the server")
-        self._recognition.remember(todo, kept=bool(self.limits.rules.keep))
-        self.ledger.note(*(Vanished(account, key, now) for key in todo.vanished))
+        self._recognition.remember(todo, self.handed, kept=bool(self.limits.rules.keep))
         self.ledger.note(*(Seen(account, key) for key in todo.seen))
         if todo.forgotten:
             self.ledger.note(Gone(account, tuple(todo.forgotten)))
-        first, self.more = (todo.fetch, bool(todo.last)) if todo.fetch or todo.delete else (todo.last, False)
+        others = (todo.fetch or todo.delete) and not (self.troubled and todo.last)
+        first, self.more = (todo.fetch, bool(todo.last)) if others else (todo.last, False)
         self._queue = deque(first)
         for key, number in todo.delete.items():
             self._deletions.add(key, number)
@@ -228,6 +221,8 @@ class Fetch:
             self._deletions.add(known.key, message.number)
         else:
             self.tally.left += 1
+        if listing.waits(known):
+            self._spooled.append(known.number)  # of an earlier session, and perhaps not on disk yet
 
     def _read_post(self) -> None:
         for key, settled in self.post.take():
@@ -267,6 +262,8 @@ class Fetch:
     def _leave(self) -> None:
         """Make sure of what is not settled, then delete what is, and QUIT."""
         self._read_post()
+        if not (self.unfinished or self.more):
+            self._recognition.looked_at_all(self.desk.now())
         if self._recognition.ignoring:
             self.remarks.append(IGNORING)
         files = (*self._spooled, *(file for _, file in self._pending.values()))

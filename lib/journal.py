@@ -179,7 +179,7 @@ def _decode(line: bytes) -> tuple[str | None, Record | None]:
         if [type(value) for value in fields] != kind.shape[: len(fields)]:
             return name, None
         return name, kind.build(name, *fields)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return name, None
 
 
@@ -278,7 +278,9 @@ _KINDS = (
     ),
     _Kind("X", Dud, _key_sha_at, [str, str, float], Dud),
     _Kind("L", Left, lambda r: [r.key, r.size, float(r.at)], [str, int, float], Left),
-    _Kind("F", Lasting, lambda r: [list(r.files)], [list], lambda account, files: Lasting(account, tuple(files))),
+    _Kind(
+        "F", Lasting, lambda r: [list(r.files)], [list], lambda account, files: Lasting(account, tuple(map(int, files)))
+    ),
     _Kind(
         "Q",
         Deleting,

@@ -15,6 +15,7 @@ from lib.errors import StorageError
 from lib.journal import Damage, Entry, Mark, Record, Replay
 
 TOLD = 5  # damaged lines that are named
+_MARK = journal.encode(Mark())
 WORTH_COMPACTING = 1000  # lines that say nothing new; below that a rewrite costs more than it saves
 
 
@@ -39,7 +40,6 @@ class Ledger:
 
     def load(self, now: float) -> Replay:
         """Read the journal, cut off what a kill or a power cut left unfinished. Raises StorageError."""
-        self._new = not self._path.exists()
         self._open()
         said = self._read()
         if said.holes and not said.damages:
@@ -127,6 +127,7 @@ class Ledger:
         said = journal.replay(data)
         self.entries, self.damages = said.ledger, said.damages
         self._count, self._length = said.lines + len(said.damages), len(data) - said.torn
+        self._new = _MARK not in data  # or a pass may have been killed when it had made the file
         self._noted = 1  # a killed pass may have left lines that are not on disk yet: the first sync() takes them along
         return said
 
@@ -136,7 +137,7 @@ class Ledger:
             raise StorageError(f"{self._path}: an earlier write failed, so nothing more is written to it")
         if not self._lines:
             return
-        lines = [journal.encode(Mark()), *self._lines] if self._mark else self._lines
+        lines = [_MARK, *self._lines] if self._mark else self._lines
         data = b"".join(lines)
         try:
             ownfile.write(self._descriptor, data, self._path)

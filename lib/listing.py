@@ -51,6 +51,15 @@ class Rules:
     max_messages: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """pf_window, pf_smtp_timeout (seconds) and the rules of what is left on the server."""
+
+    window: int
+    patience: float
+    rules: Rules
+
+
 @dataclass(slots=True)
 class Todo:
     """What a session has to do; *left* counts what stays on the server by the settings."""
@@ -64,6 +73,7 @@ class Todo:
     seen: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     left: int = 0
+    limited: bool = False  # some of these are there for pf_max_messages
 
 
 def due(entry: Entry, keep: int, now: float) -> bool:
@@ -102,7 +112,7 @@ def _limit(todo: Todo, most: int, entries: Mapping[str, Entry]) -> None:
     left = len(todo.fetch) + len(todo.last) - most
     if left > 0:
         room = max(most - len(todo.fetch), 0)
-        todo.left += left
+        todo.left, todo.limited = todo.left + left, True
         todo.fetch, todo.last = todo.fetch[:most], todo.last[:room]
 
 

@@ -33,6 +33,7 @@ _ADDED = b" +"
 
 _SIZE = OURS + b"Size: "
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n")  # RFC 5322, 2.2; obsolete blanks before the colon
+_SIZED = re.compile(rb"0{0,20}[0-9]{1,18}")  # a hand that wrote in the file may have left more than a file can hold
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 _UNSAFE = re.compile(rb"[^ -\[\]-~]|^ | $")
 _QUOTABLE = re.compile(rb"^(>*From )", re.MULTILINE)
@@ -111,7 +112,7 @@ def read(lines: Iterable[bytes]) -> Told:
         value = value.removeprefix(b" ")
         if name == b"Size":
             octets = value.removesuffix(_ADDED)
-            return Told(_dud(told), int(octets) if octets.isdigit() else None, length + value.endswith(_ADDED))
+            return Told(_dud(told), int(octets) if _SIZED.fullmatch(octets) else None, length + value.endswith(_ADDED))
         told.setdefault(name, []).append(unescape(value))
     return Told(_dud(told), None if ours else 0, length)
 

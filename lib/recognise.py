@@ -1,15 +1,16 @@
 """Is a fetched message one that we had before? By its UID where that names it, else by its bytes. No I/O.
 
 Other mail under a UID that is used again is new. Mail is known again by its bytes when its old UID has just vanished
-from the listing (with pf_keep: at any time), when the server has no UIDs or doubles them, and when it is listed
-although its deletion was asked.
+from the listing (with pf_keep: at any time), when it waits in the spool and its UID is not listed, when the server has
+no UIDs or doubles them, and when it is listed although its deletion was asked.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from lib import listing
-from lib.facts import IGNORED, PROMISED, SETTLED, Deleting, Entry, Gone, Renamed, sha_key
+from lib.facts import IGNORED, PROMISED, SETTLED, Deleting, Entry, Gone, Renamed, Vanished, sha_key
 from lib.ledger import Ledger
 from lib.listing import Todo, Wanted
 
@@ -24,20 +25,31 @@ class Recognition:
     ledger: Ledger
     ignoring: bool = False
     _turns: Counter[str] = field(default_factory=Counter)
+    _vanished: tuple[str, ...] = ()
     _absent: dict[str, list[str]] = field(default_factory=dict)  # hash → keys that are no longer listed
 
     @property
     def _entries(self) -> dict[str, Entry]:
         return self.ledger.of(self.account)
 
-    def remember(self, todo: Todo, *, kept: bool) -> None:
-        """Index by hash what was settled and is no longer listed; *kept*: what vanished in earlier sessions as well."""
-        keys = set(todo.vanished)
+    def remember(self, todo: Todo, busy: Collection[str], *, kept: bool) -> None:
+        """Index by hash what is no longer listed: what was settled, and what waits in the spool and is not *busy*.
+
+        *kept*: what vanished in earlier sessions as well.
+        """
+        self._vanished = () if todo.limited else tuple(todo.vanished)
+        keys = {key for key, entry in self._entries.items() if listing.waits(entry)}
+        keys.difference_update(todo.waiting, busy)
+        keys.update(todo.vanished)
         if kept:
             keys.update(key for key, entry in self._entries.items() if entry.vanished is not None)
             keys.difference_update(todo.seen)
         for key in keys:
             self._absent.setdefault(self._entries[key].sha, []).append(key)
+
+    def looked_at_all(self, now: float) -> None:
+        """Note what is gone; not before all that is listed was compared with it, lest the next session do not."""
+        self.ledger.note(*(Vanished(self.account, key, now) for key in self._vanished))
 
     def name(self, message: Wanted, sha: str) -> str:
         """Return the journal's name of a fetched message: by its UID, or by its bytes and its turn among equals."""
@@ -58,9 +70,12 @@ class Recognition:
             promised = entry.deletion == PROMISED
             self.ignoring = self.ignoring or promised
             self.ledger.note(Deleting(self.account, (key,), IGNORED if promised else ""))
-        elif (entry is None or entry.status not in SETTLED) and (old := self._absent.get(sha)):
+        elif not _here(entry) and (old := self._absent.get(sha)):
             self.ledger.note(Renamed(self.account, old.pop(), key))
             entry = self._entries[key]
-        if entry is None or (entry.status not in SETTLED and not listing.waits(entry)):
-            return None  # also one whose spool file is gone: a power cut, or a hand
-        return entry
+        return entry if _here(entry) else None
+
+
+def _here(entry: Entry | None) -> bool:
+    """Say whether the message was settled or waits in the spool; not if its spool file is gone: a power cut, a hand."""
+    return entry is not None and (entry.status in SETTLED or listing.waits(entry))

@@ -62,7 +62,7 @@ class Spool:
         self._last = 0
         self._nonce = int.from_bytes(os.urandom(8), "big")
         self._naming = Lock()
-        self._new_names = False  # set once a file is made, so before its message is whole
+        self._new_names = True  # set once a file is made, so before its message is whole; found ones may be new as well
         self._remembered = 0
 
     @property

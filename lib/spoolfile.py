@@ -66,7 +66,10 @@ def read_header(data: bytes) -> tuple[Header | None, int]:
     found = HEADER.match(data)
     if found is None or int(found[6], 16) != zlib.crc32(found[1]):
         return None, 0
-    account = unquote(found[3].decode(), errors="surrogatepass")
+    try:
+        account = unquote(found[3].decode(), errors="surrogatepass")
+    except UnicodeDecodeError:  # nobody whom we know wrote this
+        return None, 0
     return Header(found[2], account, unquote_to_bytes(found[4]), int(found[5])), found.end()
 
 

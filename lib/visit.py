@@ -13,9 +13,9 @@ from typing import Protocol
 from lib import log, password
 from lib.consign import Origin
 from lib.errors import AccountError, Exit, LostError, PeerError, PopfetchError, StorageError
-from lib.fetch import Fetch, Limits
+from lib.fetch import Fetch
 from lib.halt import Halt
-from lib.listing import Rules
+from lib.listing import Limits, Rules
 from lib.mailbox import Mailbox, Terms
 from lib.outcome import AccountOutcome, Tally, Watch
 from lib.parcel import Post
@@ -60,10 +60,13 @@ class Visit:
     _complaints: list[str] = field(default_factory=list)
     _unfinished: bool = False
     _in_hand: dict[str, int] = field(default_factory=dict)
+    _handed: set[str] = field(default_factory=set)
+    _troubled: bool = False  # only messages at which a session died are left
     _lockstep: bool = False  # its server broke off at commands sent ahead; remembered for this pass only
 
     def hand_over(self, stored: Stored, key: str) -> None:
         """See Desk."""
+        self._handed.add(key)
         self.around.take_in(stored, key, self.origin)
 
     def halted(self) -> bool:
@@ -156,7 +159,8 @@ class Visit:
         fetch = Fetch(
             mailbox, clerk.ledger, clerk.spool, self.post, self, self.watch, self.tally, limits, self._complaints
         )
-        fetch.carried, fetch.sizes_lie = self._in_hand, self.memory.sizes_lie
+        fetch.carried, fetch.handed = self._in_hand, self._handed
+        fetch.sizes_lie, fetch.troubled = self.memory.sizes_lie, self._troubled
         try:
             fetch.drain()
         finally:
@@ -164,6 +168,7 @@ class Visit:
             self._lockstep, self.memory.sizes_lie = lockstep or fetch.overtaxed, fetch.sizes_lie
             self.warnings.extend(fetch.remarks)
             self._log(mailbox)
+        self._troubled = self._troubled or fetch.more
         return fetch.more
 
     def _enter(self, mailbox: Mailbox) -> None:

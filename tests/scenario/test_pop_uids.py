@@ -130,6 +130,36 @@ def test_uids_that_change_while_the_mailbox_looks_empty_once(server: Server, smt
     assert subjects(smtp) == ["one"]
 
 
+def test_mail_that_is_still_owed_is_known_under_a_new_uid(server: Server, smtp: SmtpServer) -> None:
+    smtp.refused = {b"b@example.org": b"450 4.2.0 later"}
+    assert server(f"{listing({1: 'a'})}{retr(1, 'one')}{end()}", option=DELETE, given=MAILS).code == 75
+    assert server(f"{listing({1: 'x'})}{retr(1, 'one')}{end()}", option=DELETE, given=MAILS).code == 75
+    assert server(f"{listing({1: 'x'})}{end()}", option=DELETE).code == 75
+    smtp.refused = {}
+    assert server(f"{listing({1: 'x'})}{end(1)}", option=DELETE).code == 0
+    assert subjects(smtp) == ["one"]
+
+
+def test_uids_that_change_are_compared_until_a_session_has_seen_all_of_them(server: Server, smtp: SmtpServer) -> None:
+    both = f"{retr(1, 'one')}{retr(2, 'two')}C: DELE 1\nS: -ERR no\nC: DELE 2\nS: -ERR no\nC: QUIT\nS: +OK\n"
+    assert server(f"{listing({1: 'a', 2: 'b'})}{both}", option=DELETE, given=MAILS).code == 76
+    cut = f"{listing({1: 'x', 2: 'y'})}C: RETR 1\nS: +OK\n-- cut"
+    assert server(cut, option=DELETE).code == 76
+    rest = f"{retr(2, 'two')}{end(2)}\n== next\n{listing({1: 'x'})}{retr(1, 'one')}{end(1)}"
+    assert server(f"{listing({1: 'x', 2: 'y'})}{rest}", option=DELETE, given=MAILS).code == 0
+    assert subjects(smtp) == ["one", "two"]
+
+
+def test_without_uids_a_message_at_which_a_session_died_is_fetched_when_all_others_were_looked_at(
+    server: Server, smtp: SmtpServer
+) -> None:
+    two = f"{LOGIN}C: UIDL\nS: -ERR what?\nC: LIST\n{numbered({1: '100', 2: '100'})}\n"
+    cut = f"{two}{retr(1, 'one')}C: RETR 2\nS: +OK\n-- cut"
+    script = f"{cut}\n== next\n{two}{retr(1, 'one')}{end()}\n== next\n{two}{retr(2, 'two')}{end()}"
+    assert server(script, option=KEEP, given=MAILS).code == 0
+    assert subjects(smtp) == ["one", "two"]
+
+
 def test_a_uid_that_comes_again_after_a_committed_quit_is_new_mail(server: Server, smtp: SmtpServer) -> None:
     assert server(f"{listing({1: 'a'})}{retr(1, 'one')}{end(1)}", option=DELETE, given=MAILS).code == 0
     assert server(f"{listing({1: 'a'})}{retr(1, 'two')}{end(1)}", option=DELETE, given=MAILS).code == 0

@@ -229,6 +229,17 @@ def test_a_large_dud_takes_little_memory(duds: Duds) -> None:
     assert peak < 1 << 20
 
 
+def test_the_name_is_synced_also_of_a_file_that_a_killed_pass_made(
+    duds: Duds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.close(ownfile.open_own(tmp_path / "duds.dat", create=True))
+    told: list[Path] = []
+    monkeypatch.setattr(ownfile, "sync_folder", told.append)
+    put(duds, b"A: b\r\n\r\n")
+    put(duds, b"A: c\r\n\r\n")
+    assert told == [tmp_path]
+
+
 def test_several_threads_may_bury(duds: Duds) -> None:
     workers = [threading.Thread(target=put, args=(duds, b"A: %d\r\n\r\n" % name * 5)) for name in range(8)]
     for worker in workers:

@@ -92,6 +92,22 @@ def test_what_a_killed_pass_left_is_synced_before_anything_is_built_on_it(
     again.sync()
     again.sync()
     again.close()
+    assert told == ["popfetch.journal", "folder"]  # it may have been killed when it had made the file
+
+
+def test_a_name_that_was_synced_once_is_not_synced_again(
+    book: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.sync()
+    book.note(spooled(1))
+    book.sync()
+    book.note(spooled(2))
+    book.close()
+    told = counted(monkeypatch)
+    again = Ledger(path)
+    again.load(0.0)
+    again.sync()
+    again.close()
     assert told == ["popfetch.journal"]
 
 

@@ -175,6 +175,11 @@ def test_a_when_that_somebody_mangled_is_the_epoch() -> None:
     assert mbox.read([b"From x\n", b"X-POPFetch-Dud-When: 2026-11-22T12:39:00\n"]).dud.when == NOON
 
 
+@pytest.mark.parametrize("size", [b"9" * 19, b"9" * 5000, b"0" * 5000, b"-1", b"1_0", b""])
+def test_a_size_that_somebody_mangled_is_none(size: bytes) -> None:
+    assert mbox.read([b"From MAILER-DAEMON x\n", b"X-POPFetch-Dud-Size: %b\n" % size]).size is None
+
+
 def test_the_subject_is_unfolded_and_looked_for_in_the_header_only() -> None:
     assert mbox.subject([b"A: b\n", b" c\n", b"sUBJECT: one\n", b"\ttwo\n", b"To: x\n"]) == b"one two"
     assert mbox.subject([b"A: b\n", b"\n", b"Subject: body\n"]) == b""

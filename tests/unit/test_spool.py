@@ -446,6 +446,17 @@ def test_sync_reaches_the_disk_once(store: Spool, monkeypatch: pytest.MonkeyPatc
     assert told == ["msg.2.dat"]
 
 
+def test_what_a_killed_pass_left_is_synced_with_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(Spool(tmp_path, LIMIT))
+    told: list[str] = []
+    monkeypatch.setattr(ownfile, "sync", lambda _descriptor, path: told.append(path.name))
+    monkeypatch.setattr(ownfile, "sync_folder", lambda _folder: told.append("folder"))
+    again = Spool(tmp_path, LIMIT)
+    again.recover()
+    again.sync([1])
+    assert told == ["msg.dat", "folder"]
+
+
 def test_a_message_that_is_still_coming_in_is_not_called_synced(store: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     monkeypatch.setattr(ownfile, "sync", lambda _descriptor, path: told.append(path.name))
