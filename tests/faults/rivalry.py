@@ -182,7 +182,7 @@ def cell(fates: list[Fate]) -> str:
         words.append(f"stuck in {stuck} rounds")
     words = words or ["0"]
     if downloads := sum(fate.downloads for fate in fates) / len(fates):
-        words.append(f"downloaded {downloads:.0f} times")
+        words.append(f"downloaded {downloads:.0f} times" if downloads > 1 else "downloaded once")
     if any(fate.content for fate in fates):
         words.append("exit 0")
     return ", ".join(words)

@@ -1,18 +1,21 @@
 """Runs under Windows: starts passes, and ends them by TerminateProcess. Its words, a line each:
 
 `next` is answered with the number of the Python that waits to be the next pass: it has imported the program, which
-takes long under wine. A line of JSON lets it begin, `kill` ends it by force, `ended CODE` tells of its end.
+takes long under wine, and a few of them wait. A line of JSON lets it begin, `kill` ends it by force, `ended CODE` tells
+of its end.
 """
 
 import json
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 from threading import Lock, Thread
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 PASS = "pass"
+AHEAD = 3
 SAYING = Lock()
 
 
@@ -34,13 +37,13 @@ def tell_of_the_end(running: "subprocess.Popen[bytes]") -> None:
 
 def serve(errors: str) -> None:
     """Do what stdin says until it ends."""
-    number = 1
-    running = waiting = prepare(number, errors)
+    waiting = deque((number, prepare(number, errors)) for number in range(AHEAD))
+    running = waiting[0][1]
     for line in sys.stdin:
         if line.strip() == "next":
+            number, running = waiting.popleft()
             say(str(number))
-            running, number = waiting, number + 1
-            waiting = prepare(number, errors)
+            waiting.append((number + AHEAD, prepare(number + AHEAD, errors)))
         elif line.strip() == "kill":
             running.kill()
         else:
@@ -48,8 +51,9 @@ def serve(errors: str) -> None:
             assert running.stdin
             running.stdin.write(line.encode())
             running.stdin.close()
-    waiting.kill()
-    waiting.wait()
+    for _, idle in waiting:
+        idle.kill()
+        idle.wait()
 
 
 def be_a_pass(errors: str) -> int:

@@ -8,7 +8,7 @@ from tests.wine.windows import Windows
 
 pytestmark = [pytest.mark.wine, pytest.mark.slow, pytest.mark.timeout(300)]
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 def test_passes_that_windows_terminates_lose_nothing_and_send_nothing_twice(windows: Windows) -> None:
