@@ -1,5 +1,6 @@
 """The header's fields, what is sent in their place, and the line ends."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from email import message_from_bytes
 from email.utils import parsedate_to_datetime
@@ -485,6 +486,13 @@ def test_what_was_made_right_is_right(data: bytes) -> None:
     assert sent.endswith(b"\r\n") or not sent
     assert canonical(sent) == sent
     assert sent.replace(b"\r\n", b"") == data.translate(None, b"\r\n\0")
+
+
+@given(st.text("a\r\n\0", max_size=12).map(str.encode))
+def test_any_row_of_line_ends_is_read_from_the_left(data: bytes) -> None:
+    canon = Canon()
+    mended = re.sub(rb"\r{0,2}\n|\r", b"\r\n", data.replace(b"\0", b""))
+    assert canon.feed(data) + canon.finish() == mended + b"\r\n" * (mended[-1:] == b"a")
 
 
 def test_nothing_is_held_back_after_the_end() -> None:
