@@ -16,8 +16,6 @@ from lib.mailbox import Mailbox
 from lib.visible import visible
 
 GROUP_SECONDS = 1.0
-# Replies to DELE are short: so many times pf_window may be owed, which is 30 KB at most in either direction.
-WINDOW_FACTOR = 5
 
 
 @dataclass(slots=True)
@@ -69,7 +67,7 @@ class Deletions:
         if not self._asked:
             self.mailbox.wire.send(pop3.QUIT.line)
             return 0, []
-        dialogue.window = window * WINDOW_FACTOR if self.mailbox.pipelining and window > 1 else 1
+        dialogue.window = window if self.mailbox.pipelining else 1
         dialogue.ask(pop3.QUIT)
         account = self.mailbox.account.id
         try:

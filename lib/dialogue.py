@@ -11,6 +11,8 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from lib.errors import PeerError
 
+# So many times the window of light commands may be owed besides: some 30 KB in either direction.
+LIGHT_FACTOR = 5
 CONTROLS = bytes([*range(32), 127])
 
 
@@ -19,12 +21,14 @@ class Command(NamedTuple):
 
     *line* holds the bytes as sent, line end included; empty means that nothing is said, but a reply is owed all the
     same (a greeting, the further verdicts of LMTP). *alone* commands are neither preceded nor followed by another
-    before they are answered. *shown* stands for the line in a transcript, where it is not the line itself.
+    before they are answered. *light* ones, whose reply is a short line, do not take the window from others. *shown*
+    stands for the line in a transcript, where it is not the line itself.
     """
 
     line: bytes
     shown: str = ""
     alone: bool = False
+    light: bool = False
     multiline: bool = False
     challenge: bool = False
     limit: int = 0
@@ -70,6 +74,7 @@ class Dialogue(Generic[P]):
         self._framer = framer
         self._waiting: deque[Command] = deque()
         self._owed: deque[Command] = deque()
+        self._heavy = 0  # of these, not light
 
     @property
     def idle(self) -> bool:
@@ -100,6 +105,7 @@ class Dialogue(Generic[P]):
         while self._waiting and self._may_go(self._waiting[0]):
             command = self._waiting.popleft()
             self._owed.append(command)
+            self._heavy += not command.light
             out.append(command.line)
         return b"".join(out)
 
@@ -108,7 +114,11 @@ class Dialogue(Generic[P]):
             return True
         if command.alone or self._owed[0].alone:
             return False
-        return not command.line or len(self._owed) < self.window
+        if not command.line or self.window == 1:
+            return not command.line
+        if command.light:
+            return len(self._owed) - self._heavy < self.window * LIGHT_FACTOR
+        return self._heavy < self.window
 
     def receive(self, octets: bytes) -> Iterator[tuple[Command, P]]:
         """Pair what arrived with what was asked, in order; PeerError for what nobody asked for."""
@@ -120,6 +130,7 @@ class Dialogue(Generic[P]):
                 return
             if piece.last:
                 self._owed.popleft()
+                self._heavy -= not command.light
             yield command, piece
         if not self._framer.empty:
             raise PeerError("the server spoke out of turn")

@@ -145,7 +145,8 @@ class Fetch:
         dialogue, flight = self.mailbox.dialogue, self._flight
         while True:
             self._ask_more()
-            self._deletions.ask_some()
+            if self._queue:  # the last ones go with QUIT
+                self._deletions.ask_some()
             more = self._queue and not self.desk.halted()
             if not dialogue.idle and (more or flight.unread):
                 self._step()

@@ -131,7 +131,7 @@ def top(number: int) -> Command:
 
 def dele(number: int) -> Command:
     """DELE: a fact only after the +OK of QUIT."""
-    return Command(b"DELE %d\r\n" % number)
+    return Command(b"DELE %d\r\n" % number, light=True)
 
 
 def secret(*words: bytes, shown: str, challenge: bool = False) -> Command:

@@ -107,6 +107,31 @@ def test_a_part_of_a_reply_makes_no_room() -> None:
     assert one.to_send() == b"b\n"
 
 
+def light(text: str) -> Command:
+    return Command(f"{text}\n".encode(), light=True)
+
+
+def test_light_commands_take_the_window_from_nobody() -> None:
+    one = dialogue(2, say("a"), light("x"), light("y"), say("b"), say("c"))
+    assert one.to_send() == b"a\nx\ny\nb\n"
+    assert [piece.text for _, piece in one.receive(b"1\n2\n3\n")] == [b"1", b"2", b"3"]
+    assert one.to_send() == b"c\n"
+
+
+def test_five_times_the_window_of_light_commands_is_owed_at_most() -> None:
+    one = dialogue(2, *map(light, "abcdefghijkl"))
+    assert one.to_send() == b"".join(b"%c\n" % letter for letter in b"abcdefghij")
+    list(one.receive(b"1\n"))
+    assert one.to_send() == b"k\n"
+
+
+def test_in_lockstep_nothing_is_light() -> None:
+    one = dialogue(1, light("x"), light("y"), say("a"))
+    assert one.to_send() == b"x\n"
+    list(one.receive(b"1\n"))
+    assert one.to_send() == b"y\n"
+
+
 def test_a_wider_window_holds_from_the_next_sending_on() -> None:
     one = dialogue(1, say("a"), say("b"), say("c"))
     one.to_send()
