@@ -118,7 +118,7 @@ class Office:
         self.work = conf.work
         self.pop = pop
         self.box = pop.mailboxes["bob"]
-        self._run_pass = run_pass
+        self.run_pass = run_pass
         self.smtp = smtp or SmtpServer()
 
     def __enter__(self) -> Self:
@@ -141,7 +141,7 @@ class Office:
     def pass_(self, *words: Argument, option: str = "to=b@example.org", **settings: object) -> Result:
         """Run a pass."""
         defaults = {"pf_smtp_server": f"127.0.0.1:{self.smtp.port}", "pf_timeout": 5}
-        done = self._run_pass(self.conf(account(self.pop.port, option), **{**defaults, **settings}), *words)
+        done = self.run_pass(self.conf(account(self.pop.port, option), **{**defaults, **settings}), *words)
         with self.box.lock:  # QUIT is not always waited for
             return done
 
