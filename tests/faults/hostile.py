@@ -92,8 +92,8 @@ class TwistedTalk(PopTalk):
             self.sock.settimeout(IDLE)
 
     def _learn(self) -> None:
-        known = {verb: self._taught(trick) for verb, trick in self.tricks.items() if verb in self.verbs}
-        self.verbs = {**self.verbs, **known}
+        may = self.tricks if self.mailbox else self.tricks.keys() & self.verbs
+        self.verbs = {**self.verbs, **{verb: self._taught(self.tricks[verb]) for verb in may}}
 
     def _taught(self, trick: Trick) -> Callable[[bytes], object]:
         return lambda rest: trick(self, rest)
