@@ -9,7 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
 from lib import log
@@ -212,7 +212,7 @@ class Batch:
             for account in self.clerk.accounts()
             if account not in visited
         ]
-        return [replace(one, tally=one.tally + self.clerk.tally(one.account)) for one in (*outcomes, *others)]
+        return [one._replace(tally=one.tally + self.clerk.tally(one.account)) for one in (*outcomes, *others)]
 
     # --- the accounts -----------------------------------------------------------------------------------------------
 

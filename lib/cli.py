@@ -6,10 +6,9 @@ start-up is most of what an idle pass costs.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from lib.errors import Exit, PopfetchError
 from lib.visible import visible
@@ -48,8 +47,7 @@ class Verb(Enum):
     SAY = "print Wish.text: help or version"
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(NamedTuple):
     """One verb and its arguments."""
 
     verb: Verb = Verb.PASS
@@ -122,7 +120,7 @@ def _by_argparse(words: list[str]) -> Wish:
         wish = Wish(found.verb or Verb.PASS)
     if found.json and wish.verb not in PASSES:
         parser.error("--json goes with a pass: alone, with --scheduled or with --test")
-    return replace(wish, conf=found.conf and Path(found.conf), json=found.json)
+    return wish._replace(conf=found.conf and Path(found.conf), json=found.json)
 
 
 def _duds(words: list[str]) -> Wish:

@@ -7,7 +7,7 @@ password.
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,15 +26,14 @@ LEAST_DIAL = 5  # minutes between passes that dial: the old manual's minimum
 SHOWN = 60  # characters of a value in a message
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What dmail.conf asks for, and what is to be said about it; *origins* has the place of each name that is set."""
 
     settings: Settings
-    path: Path = Path()
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    origins: Mapping[str, str] = field(default_factory=dict)
+    path: Path
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    origins: Mapping[str, str]
 
 
 class Rule(NamedTuple):

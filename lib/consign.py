@@ -6,7 +6,6 @@ what waits. From the first verdict on the journal's recipients hold: nobody who 
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -25,8 +24,7 @@ NOTICES = "(notices)"
 NOBODY = "no recipient found, and no pf_dflt_address is set"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a message comes from: what routes it, and what our Received line says of it."""
 
     account: str
@@ -108,7 +106,7 @@ def origins(settings: Settings) -> Callable[[str], Origin]:
     def find(name: str) -> Origin:
         if name not in known:
             found = origin(_stranger(settings, name), name, name)
-            known[name] = found if _filters(settings) else replace(found, rules=found.rules._replace(headers=()))
+            known[name] = found if _filters(settings) else found._replace(rules=found.rules._replace(headers=()))
         return known[name]
 
     return find

@@ -7,8 +7,8 @@ import re
 import socket
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from lib import password, sasl, smtp, verdict
 from lib.dialogue import Command, Dialogue
@@ -35,8 +35,7 @@ HINTS = {
 LOOPBACK = re.compile(r"127\.|::1$|$")
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """How to reach the receiver: pf_smtp_*; *patience* is how many seconds a verdict may take."""
 
     place: HostPort | UnixPath

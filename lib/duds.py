@@ -10,12 +10,11 @@ import io
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from lib import mbox, ownfile
 from lib.errors import StorageError
@@ -30,8 +29,7 @@ _BETWEEN = re.compile(rb"(?:\n(?:F(?:rom?|r)?)?\0*\n*)?")  # a blank line, and w
 _BEGUN = re.compile(rb"\n*(?:F(?:rom?|r)?|\0.*)?", re.DOTALL)  # what stands before the separator of one that was begun
 
 
-@dataclass(frozen=True, slots=True)
-class DudInfo:
+class DudInfo(NamedTuple):
     """One message of duds.dat; *number* counts from 1. Words and subject are printable ASCII."""
 
     number: int
@@ -46,8 +44,7 @@ class DudInfo:
     whole: bool  # a power cut left it half done when not; then its server still has it
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     """Where a message stands in the file: separator, ours, message, end of the message, next separator."""
 
     start: int

@@ -42,8 +42,7 @@ class Wanted(NamedTuple):
         return not self.key.startswith(MAKESHIFT)
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """pf_keep (days), pf_max_size (octets, 0 = none), pf_max_messages (0 = none)."""
 
     keep: int = 0

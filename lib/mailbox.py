@@ -6,8 +6,8 @@ that offered STLS. The network part of every error names the account; its settin
 """
 
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from lib import pop3, sasl
 from lib.dialogue import Command, Dialogue
@@ -26,8 +26,7 @@ LOGIN_WINDOW = 8
 MAX_INITIAL = 255 - len(b"AUTH PLAIN \r\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """What a session may do: seconds of silence, further CAs, and whether commands may be sent ahead at all."""
 
     silence: float

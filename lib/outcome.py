@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lib.errors import Exit, PopfetchError, SettingsError, gravest
 from lib.visible import visible
@@ -36,8 +36,7 @@ class Tally:
         return (getattr(self, field.name) for field in fields(self))
 
 
-@dataclass(frozen=True, slots=True)
-class AccountOutcome:
+class AccountOutcome(NamedTuple):
     """What became of one account in this pass."""
 
     account: str  # Account.id, as journal and state know it
@@ -49,8 +48,7 @@ class AccountOutcome:
     judged: bool = True  # else the pass ended before it could be said whether the account works
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of the whole pass."""
 
     accounts: tuple[AccountOutcome, ...] = ()

@@ -6,7 +6,6 @@ out in parts as they arrive, unstuffed; no more than four bytes are ever held ba
 """
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from lib.dialogue import Command, spoken
@@ -139,11 +138,11 @@ def secret(*words: bytes, shown: str, challenge: bool = False) -> Command:
     return Command(spoken(*words), shown, alone=challenge, challenge=challenge)
 
 
-@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What CAPA told; nothing at all from a server that does not know the command."""
 
-    words: dict[bytes, tuple[bytes, ...]]
+    def __init__(self, words: dict[bytes, tuple[bytes, ...]]) -> None:
+        self.words = words
 
     def __contains__(self, name: bytes) -> bool:
         """Say whether the capability *name* (upper case) was listed."""

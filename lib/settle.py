@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
+from typing import NamedTuple
 
 from lib import caretaker, log
 from lib.consign import CARETAKER, recipients
@@ -31,8 +32,7 @@ MAX_BEGINNING = 64 << 10
 NOT_YET = b"no verdict yet"
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(NamedTuple):
     """What follows from all verdicts of a message together."""
 
     owed: tuple[bytes, ...] = ()
@@ -73,8 +73,7 @@ class Streak:
                 raise SafetyNetError(f"{self.row} duds in a row: see --duds list, mend the cause, then --reset")
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """pf_dflt_address, and pf_give_up in days."""
 
     caretaker: bytes

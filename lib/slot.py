@@ -6,7 +6,6 @@ the last minutes), so a slot keeps its file from message to message. Everything 
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +17,7 @@ PIECE = 256 << 10  # octets that are read at a time
 SPARE = 1 << 20  # octets that a slot without a message may go on occupying
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A message that lies whole in the spool."""
 
     number: int
@@ -30,9 +28,9 @@ class Stored:
     sha: str
     eightbit: bool  # some octet is over 127
     clean: bool  # only CRLF line ends, the last line ended, no NUL: it can be passed on unchanged
-    body: bytes | None = field(repr=False)  # the whole message, when it is small and there is room in memory
-    beginning: bytes | None = field(repr=False)  # the same, or its head when that is small
-    reread: Callable[[int], bytes] = field(repr=False, compare=False)
+    body: bytes | None  # the whole message, when it is small and there is room in memory
+    beginning: bytes | None  # the same, or its head when that is small
+    reread: Callable[[int], bytes]
 
     @property
     def head(self) -> bytes:
@@ -40,8 +38,7 @@ class Stored:
         return self.reread(self.number) if self.beginning is None else self.beginning
 
 
-@dataclass(frozen=True, slots=True)
-class Corrupt:
+class Corrupt(NamedTuple):
     """A finished file that is not what was written; chunks() gives its octets. Account and UID where readable."""
 
     number: int

@@ -6,7 +6,6 @@ RFC 5321 and 2033; 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUT
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from lib.dialogue import Command, spoken
@@ -118,11 +117,11 @@ def content(ending: bytes) -> Command:
     return Command(ending + b".\r\n", "(content).")
 
 
-@dataclass(frozen=True, slots=True)
 class Features:
     """What EHLO or LHLO offered."""
 
-    words: dict[bytes, tuple[bytes, ...]]
+    def __init__(self, words: dict[bytes, tuple[bytes, ...]]) -> None:
+        self.words = words
 
     def __contains__(self, name: bytes) -> bool:
         """Say whether the extension *name* (upper case) was offered."""

@@ -5,9 +5,10 @@ until --reset, which sets it aside. So no damage ever lets the next pass run as 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from lib import ownfile
 from lib.errors import SafetyNetError
@@ -29,8 +30,7 @@ class AccountState:
     sizes_lie: bool = False  # what its LIST announces was found to be wrong
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What is remembered of all passes; times in seconds since the epoch."""
 
     duds_in_a_row: int = 0
@@ -38,7 +38,7 @@ class State:
     last_start: float | None = None
     last_end: float | None = None
     line: str = ""  # what marks a line that we raised and have not hung up
-    accounts: dict[str, AccountState] = field(default_factory=dict)
+    accounts: Mapping[str, AccountState] = MappingProxyType({})
     damaged: str = ""  # why the file cannot be believed
 
 
@@ -65,7 +65,7 @@ def reset(path: Path) -> Path | None:
     """Set the safety net back; return where a file that could not be believed lies now."""
     state = load(path)
     if not state.damaged:
-        save(path, replace(state, duds_in_a_row=0, tripped=False))
+        save(path, state._replace(duds_in_a_row=0, tripped=False))
         return None
     aside = ownfile.aside(path)
     ownfile.replace(aside, ownfile.read(path) or b"")
@@ -121,7 +121,7 @@ def _checked(rows: Mapping[str, tuple[type, ...]], told: object) -> dict[str, An
 
 def _rows(of: type[State | AccountState]) -> dict[str, tuple[type, ...]]:
     kinds: dict[object, tuple[type, ...]] = {int: (int,), str: (str,), bool: (bool,), float | None: (float, int)}
-    return {row.name: kinds[row.type] for row in fields(of) if row.type in kinds and row.name != "damaged"}
+    return {name: kinds[kind] for name, kind in of.__annotations__.items() if kind in kinds and name != "damaged"}
 
 
 _STATE = _rows(State)

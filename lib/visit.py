@@ -7,7 +7,7 @@ when all others are through. A refused login is never repeated.
 
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from lib import log, password
@@ -179,7 +179,7 @@ class Visit:
         self.around.opened[self.account.id] = mailbox
         mailbox.open()
         protocol = "POP3S" if mailbox.wire.encrypted else "POP3"
-        self.origin = replace(self.origin, ip=mailbox.wire.address, protocol=protocol)
+        self.origin = self.origin._replace(ip=mailbox.wire.address, protocol=protocol)
         self.warnings.extend(one for one in mailbox.warnings if one not in self.warnings)
         if self.memory.had_uidl and not mailbox.has_uids:
             raise AccountError("the server gives no UIDs although it did: nothing is fetched, lest it come twice")

@@ -10,10 +10,9 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from lib.dialogue import Dialogue, Piece
 from lib.errors import CertificateError, LostError, SilenceError, TlsError
@@ -32,8 +31,7 @@ DRIP_OCTETS = 8192
 SHOWN = 200  # characters of a reply in the debug log
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(NamedTuple):
     """How a server proves who it is: by the system's CAs and *authorities*, or by *pin* (SHA-256 of its DER) alone.
 
     Without *verify* any certificate will do: for a receiver on the loopback interface, whom nobody can impersonate.

@@ -51,7 +51,14 @@ def test_what_was_saved_is_what_is_loaded(path: Path) -> None:
 @settings(deadline=None)
 @given(
     st.builds(
-        State, st.integers(0, 99), st.booleans(), times, times, words, st.dictionaries(words, accounts, max_size=3)
+        State,
+        st.integers(0, 99),
+        st.booleans(),
+        times,
+        times,
+        words,
+        st.dictionaries(words, accounts, max_size=3),
+        damaged=st.just(""),
     )
 )
 def test_every_state_comes_back(known: State) -> None:
