@@ -94,14 +94,12 @@ def reset(plan: Plan, _wish: Wish) -> Exit:
     with only_pass(settings.work_path / "popfetch.lock"):
         aside = state.reset(settings.work_path / "popfetch_state.toml")
         ledger = Ledger(settings.work_path / "popfetch.journal")
+        spool = Spool(settings.work_path, settings.pf_spool_limit)
         try:
             ledger.load(time.time())
-            journal = ledger.reset_damage(time.time())
-            if journal is not None:  # of what the damaged lines said nothing is known: what is whole is delivered
-                spool = Spool(settings.work_path, settings.pf_spool_limit)
-                recovery.adopt(spool.recover()[0], ledger)
-                spool.close()
+            journal = recovery.reset(ledger, spool, time.time())
         finally:
+            spool.close()
             ledger.close()
     for path in (aside, journal):
         if path is not None:

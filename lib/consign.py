@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lib import message, routing
-from lib.facts import OWED, Entry, Verdict
+from lib.facts import OWED, UID_KEPT, Entry, Verdict
 from lib.parcel import Parcel
 from lib.routing import Route, Rules
 from lib.settings import Account, Secret, Settings
@@ -72,7 +72,7 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
         account=origin.account,
         label=origin.label,
         key=key,
-        uid=stored.uid,
+        uid=_uid(stored, entry),
         number=stored.number,
         size=stored.size,
         sha=stored.sha,
@@ -91,6 +91,13 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
         unfiltered=route.by_to_unfiltered,
         suspect=entry is not None and entry.troubles > 0,
     )
+
+
+def _uid(stored: Stored, entry: Entry | None) -> bytes:
+    """Return the UID that the journal knows it by, of a very long one the whole; the server may have changed it."""
+    if entry is None or stored.uid[:UID_KEPT] == entry.uid:
+        return stored.uid
+    return entry.uid
 
 
 def origins(settings: Settings) -> Callable[[str], Origin]:

@@ -115,6 +115,9 @@ class Ledger:
         with self._syncing, self._changing:
             aside = ownfile.aside(self._path)
             ownfile.replace(aside, ownfile.read(self._path) or b"")
+            for account in filter(self.held, self.entries):
+                for entry in self.entries[account].values():
+                    entry.recipients = {}  # some may be missing, refused ones above all: it is routed anew
             self._rewrite(journal.compact(self.entries, now))
             self.damages = ()
         return aside
@@ -156,12 +159,13 @@ class Ledger:
         self._broken = False
 
     def _rewrite(self, data: bytes) -> None:
-        """Put *data* in the place of the journal."""
+        """Put *data* in the place of the journal, which is never empty again: that is one that remembers nothing."""
+        data = data or _MARK
         os.close(self._descriptor)  # Windows replaces no open file
         self._descriptor = -1
         try:
             ownfile.replace(self._path, data)
-            self._length, self._count, self._mark, self._new = len(data), data.count(b"\n"), bool(data), False
+            self._length, self._count, self._mark, self._new = len(data), data.count(b"\n"), True, False
             self._synced = self._noted
         finally:
             self._open()

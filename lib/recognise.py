@@ -27,20 +27,23 @@ class Recognition:
     _turns: Counter[str] = field(default_factory=Counter)
     _vanished: tuple[str, ...] = ()
     _absent: dict[str, list[str]] = field(default_factory=dict)  # hash → keys that are no longer listed
+    _busy: dict[str, list[str]] = field(default_factory=dict)  # the same, of messages that may be on their way
 
     @property
     def _entries(self) -> dict[str, Entry]:
         return self.ledger.of(self.account)
 
     def remember(self, todo: Todo, busy: Collection[str], *, kept: bool) -> None:
-        """Index by hash what is no longer listed: what was settled, and what waits in the spool and is not *busy*.
+        """Index by hash what is no longer listed: what was settled, and what waits in the spool.
 
-        *kept*: what vanished in earlier sessions as well.
+        *busy*: what was handed over in this pass. *kept*: what vanished in earlier sessions as well.
         """
         self._vanished = () if todo.limited else tuple(todo.vanished)
-        keys = {key for key, entry in self._entries.items() if listing.waits(entry)}
-        keys.difference_update(todo.waiting, busy)
-        keys.update(todo.vanished)
+        waiting = [key for key, entry in self._entries.items() if listing.waits(entry) and key not in todo.waiting]
+        for key in waiting:
+            index = self._busy if key in busy else self._absent
+            index.setdefault(self._entries[key].sha, []).append(key)
+        keys = set(todo.vanished)
         if kept:
             keys.update(key for key, entry in self._entries.items() if entry.vanished is not None)
             keys.difference_update(todo.seen)
@@ -73,6 +76,8 @@ class Recognition:
         elif not _here(entry) and (old := self._absent.get(sha)):
             self.ledger.note(Renamed(self.account, old.pop(), key))
             entry = self._entries[key]
+        elif not _here(entry) and (old := self._busy.get(sha)):
+            return self._entries[old.pop()]  # its courier knows it by that name; a later pass renames it
         return entry if _here(entry) else None
 
 

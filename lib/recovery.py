@@ -8,6 +8,7 @@ there is none or it is damaged, nothing is freed: rather twice than lost.
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from lib.duds import Duds
 from lib.facts import SETTLED, Burying, Dud, Entry, Spooled, Status, sha_key, uid_key
@@ -38,6 +39,7 @@ def named(
     """
     if not remembers:
         adopt(whole := list(whole), ledger)
+        ledger.sync()
     names = _names(ledger)
     found = []
     for stored in whole:
@@ -54,6 +56,15 @@ def named(
         if number not in there and not ledger.held(account):
             ledger.note(Spooled(account, key, 0, entry.uid, entry.sha, entry.size, entry.since))
     return found
+
+
+def reset(ledger: Ledger, spool: Spool, now: float) -> Path | None:
+    """Set a damaged journal aside; what is whole counts as spooled, for the damaged lines may have said so."""
+    aside = ledger.reset_damage(now)
+    if aside is not None:
+        adopt(spool.recover()[0], ledger)
+        ledger.sync()
+    return aside
 
 
 def adopt(whole: Iterable[Stored], ledger: Ledger) -> None:

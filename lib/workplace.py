@@ -103,9 +103,9 @@ def opened(settings: Settings, duds_in_a_row: int) -> Iterator[Workplace]:
     """Open the stores and match what the spool holds with the journal. StorageError."""
     work = settings.work_path
     spool, ledger = Spool(work, settings.pf_spool_limit), Ledger(work / "popfetch.journal")
-    remembers = (work / "popfetch.journal").exists()
     try:
-        ledger.load(time.time())
+        said = ledger.load(time.time())
+        remembers = bool(said.lines or said.damages)  # or a pass may have been killed when it had made the file
         duds = Duds(work / "duds.dat")
         buried = list(recovery.buried(ledger, duds))
         whole, corrupt = spool.recover()

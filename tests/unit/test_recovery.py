@@ -1,0 +1,93 @@
+"""What an earlier pass left: a journal that remembers nothing frees nothing, and after --reset nobody is forgotten."""
+
+from pathlib import Path
+
+import pytest
+
+from lib import ownfile, recovery
+from lib.consign import Moment, consign, origins
+from lib.facts import ACCEPTED, REFUSED, Renamed, Spooled, Status, Verdicts, uid_key
+from lib.ledger import Ledger
+from lib.settings import Account, Secret, Settings
+from lib.spool import Spool, Stored
+from lib.workplace import opened
+
+BOB = "bob@x"
+MAIL = b"To: c@x, d@x\r\n\r\nhello\r\n"
+KEY = uid_key(b"1")
+
+
+def spooled(folder: Path) -> Stored:
+    """Leave a whole message in the spool."""
+    spool = Spool(folder, 1 << 30)
+    incoming = spool.receive(BOB, b"1", len(MAIL))
+    incoming.write(MAIL)
+    stored = incoming.finish()
+    spool.close()
+    return stored
+
+
+def noted(folder: Path, stored: Stored) -> Ledger:
+    """Return a journal that knows of it, and that one was refused and another one accepted."""
+    ledger = Ledger(folder / "popfetch.journal")
+    ledger.load(0.0)
+    ledger.note(Spooled(BOB, KEY, stored.number, b"1", stored.sha, stored.size, 1.0))
+    ledger.note(Verdicts(BOB, KEY, b"", {b"c@x": (REFUSED, b"550")}, 1.0))
+    ledger.note(Verdicts(BOB, KEY, b"", {b"d@x": (ACCEPTED, b"250")}, 1.0))
+    return ledger
+
+
+@pytest.mark.parametrize("journal", [None, b"", b"bob@x 1"])
+def test_a_journal_that_remembers_nothing_frees_nothing(tmp_path: Path, journal: bytes | None) -> None:
+    spooled(tmp_path)
+    if journal is not None:  # a pass was killed that had just made it
+        (tmp_path / "popfetch.journal").write_bytes(journal)
+    for _ in range(2):
+        with opened(Settings(work_path=tmp_path), 0) as place:
+            assert [(stored.number, key) for stored, key in place.found] == [(1, KEY)]
+
+
+def test_what_counts_as_spooled_again_is_on_disk_before_anything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spooled(tmp_path)
+    told: list[str] = []
+    monkeypatch.setattr(ownfile, "sync", lambda _descriptor, path: told.append(path.name))
+    with opened(Settings(work_path=tmp_path), 0):
+        assert told == ["popfetch.journal"]
+
+
+def test_after_a_journal_was_damaged_a_message_is_routed_anew_lest_a_recipient_be_forgotten(tmp_path: Path) -> None:
+    noted(tmp_path, spooled(tmp_path)).close()
+    path = tmp_path / "popfetch.journal"
+    path.write_bytes(path.read_bytes().replace(b"550", b"551"))
+    ledger, spool = Ledger(path), Spool(tmp_path, 1 << 30)
+    ledger.load(0.0)
+    assert recovery.reset(ledger, spool, 0.0)
+    entry = ledger.of(BOB)[KEY]
+    assert (entry.status, entry.number, entry.recipients) == (Status.SPOOLED, 1, {})
+    again = Ledger(path)
+    again.load(0.0)
+    assert again.of(BOB)[KEY].recipients == {}
+    for one in (again, ledger, spool):
+        one.close()
+
+
+def test_a_whole_journal_is_not_reset(tmp_path: Path) -> None:
+    ledger, spool = noted(tmp_path, spooled(tmp_path)), Spool(tmp_path, 1 << 30)
+    assert recovery.reset(ledger, spool, 0.0) is None
+    assert len(ledger.of(BOB)[KEY].recipients) == 2
+    ledger.close()
+
+
+@pytest.mark.parametrize(("new", "uid"), [("2", b"2"), ("", b""), ("1", b"1")])
+def test_a_parcel_goes_by_the_uid_that_the_journal_knows(tmp_path: Path, new: str, uid: bytes) -> None:
+    stored = spooled(tmp_path)
+    ledger = noted(tmp_path, stored)
+    key = uid_key(new.encode()) if new else "sha256:ab.0"
+    ledger.note(Renamed(BOB, KEY, key))
+    account = Account("bob", Secret("x"), "x")
+    origin = origins(Settings(pf_user=(account,)))(BOB)
+    parcel = consign(stored, key, origin, ledger.of(BOB)[key], Moment(1.0, 1.0))
+    assert parcel.uid == ledger.of(BOB)[key].uid == uid  # or a killed pass's dud is not known again
+    ledger.close()
