@@ -1,0 +1,482 @@
+"""Passes in one thread, without sockets, over a disk that can be cut off at any call: what a state machine drives.
+
+Fetch, flight, deletions, clerk, transaction, journal, spool, duds and recovery are the program's own. POP server and
+receiver are played in here; a tape of small numbers decides what they say and when. The model knows what was put on the
+server, who has it, and how sure the program was of that when it was killed or the power was cut.
+"""
+
+import re
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lib import deletions, fetch, pop3, recovery, workplace
+from lib.consign import Moment, consign, origins
+from lib.dialogue import Dialogue
+from lib.errors import LostError, PeerError, SafetyNetError
+from lib.fetch import Fetch
+from lib.ledger import Ledger
+from lib.listing import Limits, Listed, Rules
+from lib.mailbox import Mailbox, Terms
+from lib.outcome import Tally, Unwatched
+from lib.parcel import Errand, Post, Result
+from lib.pop3 import Body, Capabilities, Status
+from lib.settings import KEEP_FOREVER, Account, Secret, Settings
+from lib.settle import Clerk
+from lib.settle import Terms as Ends
+from lib.smtp import Features, Reply
+from lib.spool import Spool, Stored
+from lib.transaction import Transaction
+from lib.visit import SESSIONS
+from lib.wire import Wire
+from tests.faults.brittle import JOURNAL, Brittle, Tape
+from tests.faults.disk import EVERYTHING, PowerCut
+from tests.faults.mails import ident
+
+ROOM = 1 << 30
+PASSES = 8
+FOR = re.compile(rb"^X-POPFetch-Dud-For: (.*)$", re.MULTILINE)
+DAY = 86400.0
+CARETAKER = b"caretaker@x"
+PEOPLE = (b"ann@x", b"bob@x", b"cat@x")
+NAMES = ("one", "two")
+
+
+@dataclass(frozen=True)
+class Mail:
+    """What was put on the server."""
+
+    number: int
+    octets: bytes
+    wanted: tuple[bytes, ...]
+
+
+@dataclass(eq=False)
+class Lying:
+    """A mail in a mailbox."""
+
+    uid: bytes
+    mail: Mail
+    hidden: bool = False
+
+
+@dataclass(eq=False)
+class Letter:
+    """What the receiver took, and how sure the program is of it."""
+
+    number: int
+    who: bytes
+    errand: Errand
+    to: bytes
+    sure: str = "unread"  # or recorded
+    since: int = 0  # syncs of the journal before that
+
+
+class Ways(NamedTuple):
+    """What the servers and the settings are like."""
+
+    uids: str = "plain"  # none, doubled
+    hides: bool = False
+    keep: bool = False
+    lmtp: bool = False
+    caretaker: bool = True
+    reuse: bool = False
+
+
+class Session:
+    """The POP server's side of one session: commands in, replies out."""
+
+    def __init__(self, ways: Ways, box: list[Lying], world: "World") -> None:
+        self._box, self._world, self._ways = box, world, ways
+        self.listed = [lying for lying in box if not lying.hidden]
+        self._fetched: list[Lying] = []
+        self._marked: list[Lying] = []
+        self.pending = b""
+
+    def take(self, commands: bytes) -> None:
+        """Do what is said, and have the replies ready."""
+        for line in commands.split(b"\r\n")[:-1]:
+            word, _, number = line.partition(b" ")
+            lying = self.listed[int(number) - 1] if number else None
+            self.pending += self._reply(word, lying)
+
+    def _reply(self, word: bytes, lying: Lying | None) -> bytes:
+        if word == b"RETR" and lying is not None:
+            self._fetched.append(lying)
+            return b"+OK\r\n" + lying.mail.octets + b".\r\n"
+        if word == b"DELE" and lying is not None:
+            if self._world.tape.next(16) == 15:
+                return b"-ERR not this one\r\n"
+            self._marked.append(lying)
+        if word == b"QUIT":
+            if self._world.tape.next(16) == 15:
+                return b"-ERR no\r\n"
+            self._commit()
+        return b"+OK\r\n"
+
+    def _commit(self) -> None:
+        for lying in self._marked:
+            self._world.safe(lying.mail)
+            self._world.forget(self._box, lying)
+        for lying in self._fetched if self._ways.hides else ():
+            lying.hidden = True
+
+
+class Line(Wire):
+    """A connection to a Session: whatever happens meanwhile happens in step()."""
+
+    def __init__(self, session: Session, world: "World", breaks: int | None) -> None:
+        self._session, self._world, self._left = session, world, breaks
+        self.encrypted = False
+        self.octets_in = 0
+
+    def send(self, octets: bytes) -> None:
+        self._break()
+        self._session.take(octets)
+
+    def step(self, dialogue: Dialogue[Any]) -> Iterator[Any]:
+        self._break()
+        self._session.take(dialogue.to_send())
+        self._break()
+        if not dialogue.owed:
+            return
+        self._world.happen()
+        session = self._session
+        share = self._world.tape.next(4)
+        size = len(session.pending) >> share or 1
+        octets, session.pending = session.pending[:size], session.pending[size:]
+        yield from dialogue.receive(octets)
+
+    def _break(self) -> None:
+        if self._left == 0:
+            raise LostError("the line is cut")
+        if self._left is not None:
+            self._left -= 1
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class Box(Mailbox):
+    """A mailbox that is open already."""
+
+    def __init__(self, account: Account, session: Session, line: Line, ways: Ways) -> None:
+        super().__init__(account, "", Terms(1.0, None))
+        self.capabilities = Capabilities({b"PIPELINING": ()})
+        self.dialogue: Dialogue[Status | Body] = Dialogue(pop3.Framer())
+        self.wire = line
+        rows = enumerate(session.listed, 1)
+        named = {"none": b"", "doubled": b"same"}
+        self.messages = [Listed(at, named.get(ways.uids, one.uid), len(one.mail.octets)) for at, one in rows]
+
+
+class World:
+    """The servers, the disk, and the books."""
+
+    def __init__(self, folder: Path, ways: Ways) -> None:
+        self.ways = ways
+        self.folder = folder
+        self.disk = Brittle(folder)
+        self.boxes: dict[str, list[Lying]] = {name: [] for name in NAMES}
+        self.mails: dict[int, Mail] = {}
+        self.letters: list[Letter] = []
+        self.tape = Tape(())
+        self.tripped = self._halted = False
+        self.damages = 0
+        self.count = Counter[str]()
+        self.row = 0
+        self.days = 0
+        self._gone: list[bytes] = []
+        self._uid = 0
+        self._errands: deque[Errand] = deque()
+        self._handed: set[str] = set()
+        self._clerk: Clerk
+        accounts = tuple(Account(name, Secret("x"), "pop.x", headers=("X-Rcpt-To",)) for name in NAMES)
+        self.settings = Settings(
+            pf_user=accounts,
+            work_path=folder,
+            pf_dflt_address=CARETAKER.decode() if ways.caretaker else None,
+            pf_max_duds=4,
+            pf_give_up=1,
+        )
+        self._origin = origins(self.settings)
+        self.disk.enter()
+
+    def end(self) -> None:
+        """Take everything back."""
+        self.disk.revive()
+        self.disk.leave()
+
+    # --- what happens outside ---------------------------------------------------------------------------------------
+
+    def put(self, name: str, wanted: tuple[bytes, ...], size: int) -> None:
+        """Put a mail on the server."""
+        number = len(self.mails) + 1
+        lines = [b"X-Rcpt-To: %b" % b", ".join(wanted), b"X-World-Id: %d" % number, b"", b"." * 3, b"x" * size, b""]
+        octets = b"\r\n".join(line.replace(b"...", b"....") for line in lines)
+        self.count["mails"] += 1
+        mail = self.mails[number] = Mail(number, octets, wanted)
+        self.boxes[name].append(Lying(self._new_uid(), mail))
+
+    def _new_uid(self) -> bytes:
+        if self.ways.reuse and self._gone:
+            return self._gone.pop()
+        self._uid += 1
+        return b"%d" % self._uid
+
+    def forget(self, box: list[Lying], lying: Lying) -> None:
+        """Let a deleted mail go; its UID may be used again."""
+        box.remove(lying)
+        self._gone.append(lying.uid)
+
+    def damage(self, place: int, flip: int) -> None:
+        """Change an octet of the journal by hand; what it knew may come twice after --reset."""
+        path = self.folder / JOURNAL
+        octets = bytearray(path.read_bytes() if path.exists() else b"")
+        if not octets:
+            return
+        octets[place % len(octets)] ^= flip
+        self.damages += 1
+        for letter in self.letters:
+            letter.sure = "unread"
+        self.disk.cut(EVERYTHING, {JOURNAL: bytes(octets)})
+
+    def reset(self) -> None:
+        """Do what --reset does."""
+        self.tripped, self.row = False, 0
+        ledger, spool = Ledger(self.folder / JOURNAL), Spool(self.folder, ROOM)
+        ledger.load(self.now())
+        recovery.reset(ledger, spool, self.now())
+        spool.close()
+        ledger.close()
+
+    def renumber(self, name: str) -> None:
+        """Let the server call all its mails something else."""
+        for lying in self.boxes[name]:
+            self._uid += 1
+            lying.uid = b"%d" % self._uid
+
+    def now(self) -> float:
+        """Return the time, some days on."""
+        return time.time() + self.days * DAY
+
+    # --- a pass -----------------------------------------------------------------------------------------------------
+
+    def run(self, tape: Sequence[int], *, calls: int | None = None, breaks: int | None = None, cut: Any = None) -> None:
+        """Make a pass; it is killed after so many *calls*, by a power cut if *cut* says what that leaves."""
+        if self.tripped:
+            return
+        self.tape, self.disk.left = Tape(tape), calls
+        fetch.NOOP_SECONDS, deletions.GROUP_SECONDS = 0.0, float(self.tape.next(2))
+        try:
+            self._pass(breaks)
+        except BaseException:
+            if not self.disk.dead:  # else nobody hears what it says
+                raise
+        finally:
+            self._errands.clear()
+            fetch.NOOP_SECONDS, deletions.GROUP_SECONDS = 20.0, 1.0
+            self.tape = Tape(())
+        dead = self.disk.dead
+        self.count["passes"] += 1
+        self.count["of them killed"] += dead and cut is None
+        self.count["ended by a power cut"] += dead and cut is not None
+        self.disk.revive()
+        if dead and cut is not None:
+            self.cut(cut)
+
+    def cut(self, cut: PowerCut) -> None:
+        """Cut the power."""
+        for letter in self.letters:
+            if letter.sure == "recorded" and letter.since >= self.disk.synced:
+                letter.sure = "unread"
+        self.disk.cut(cut)
+
+    def _pass(self, breaks: int | None) -> None:
+        with workplace.opened(self.settings, self.row) as place:
+            ends = Ends(CARETAKER if self.ways.caretaker else b"", self.settings.pf_give_up)
+            clerk = Clerk(place.ledger, place.spool, place.duds, ends, place.streak, Unwatched(), self.now)
+            self._clerk, self._halted = clerk, False
+            try:
+                place.bury_corrupt(clerk)
+                for stored, key in place.found:
+                    self.hand_over(stored, key)
+                while self._errands and not self._halted:
+                    self._deliver()
+                for account in self.settings.pf_user:
+                    self._visit(account, breaks)
+                self._deliver_all()
+            except SafetyNetError:  # of a corrupt spool file
+                self._halted = True
+            self.row, self.tripped = place.streak.row, place.streak.tripped
+
+    def _visit(self, account: Account, breaks: int | None) -> None:
+        """Do what a Visit does: further sessions while there is more, or where one broke that had fetched something."""
+        if self._halted or self._clerk.ledger.held(account.id):
+            return
+        tally, in_hand, troubled = Tally(), dict[str, int](), False
+        self._handed.clear()
+        for _ in range(SESSIONS):
+            before = tally.fetched
+            session = self._session(account, tally, breaks)
+            session.carried, session.handed, session.troubled = in_hand, self._handed, troubled
+            try:
+                session.drain()
+            except (LostError, PeerError):
+                if tally.fetched == before:
+                    return
+            else:
+                if not session.more:
+                    return
+                troubled = True
+            in_hand = session.in_hand
+            breaks = None if self.tape.next(2) else breaks
+
+    def _session(self, account: Account, tally: Tally, breaks: int | None) -> Fetch:
+        clerk = self._clerk
+        session = Session(self.ways, self.boxes[account.user], self)
+        box = Box(account, session, Line(session, self, breaks), self.ways)
+        post = Post()
+        clerk.expect(account.id, post)
+        limits = Limits(100, 0.0, Rules(KEEP_FOREVER if self.ways.keep else 0))
+        return Fetch(box, clerk.ledger, clerk.spool, post, self, Unwatched(), tally, limits)
+
+    def halted(self) -> bool:
+        """See Desk."""
+        return self._halted
+
+    def may_linger(self) -> bool:
+        """See Desk."""
+        return self.tape.next(4) != 3
+
+    def hand_over(self, stored: Stored, key: str) -> None:
+        """See Desk."""
+        self._handed.add(key)
+        clerk, origin = self._clerk, self._origin(stored.account)
+        moment = Moment(self.now(), time.monotonic())
+        parcel = consign(stored, key, origin, clerk.ledger.of(stored.account).get(key), moment)
+        try:
+            self._errands.extend(clerk.first(parcel))
+        except SafetyNetError:
+            self._halted = True
+
+    # --- the receiver -----------------------------------------------------------------------------------------------
+
+    def happen(self) -> None:
+        """Deliver some, or nothing."""
+        for _ in range(self.tape.next(3)):
+            self._deliver()
+
+    def _deliver_all(self) -> None:
+        while self._errands and not self._halted and self.tape.next(8) != 7:
+            self._deliver()
+
+    def _deliver(self) -> None:
+        if not self._errands or self._halted:
+            return
+        transaction = Transaction(self._errands.popleft(), Features({}))
+        if transaction.asked:
+            self._envelope(transaction)
+        if transaction.open:
+            self._content(transaction)
+        self._tell(transaction.errand, transaction.result())
+        self._errands.extend(transaction.further())
+
+    def _envelope(self, transaction: Transaction) -> None:
+        if not transaction.hear_mail(self._reply(250, 250, 250, 250, 550, 451)):
+            return
+        for who in transaction.asked:
+            transaction.hear_rcpt(who, self._reply(250, 250, 450, 550))
+        transaction.hear_data(self._reply(354, 354, 354, 554, 451))
+
+    def _content(self, transaction: Transaction) -> None:
+        everybody = transaction.accepted
+        apart = [[one] for one in everybody] if self.ways.lmtp else [everybody]
+        for turn, who in enumerate(apart, 1):
+            reply = self._reply(250, 250, 250, 554, 451, 0)
+            if reply.code in {0, 250}:
+                self._take(transaction.errand, who)
+            if not reply.code:
+                transaction.in_doubt()
+                return
+            transaction.hear_verdict(who, reply)
+            if turn < len(apart):
+                said = {one: transaction.answers[one] for one in who}
+                self._tell(transaction.errand, Result(transaction.errand, said, final=False))
+
+    def _reply(self, *codes: int) -> Reply:
+        return Reply(codes[self.tape.next(len(codes))], (b"so",))
+
+    def _take(self, errand: Errand, who: list[bytes]) -> None:
+        stored = b"".join(self._clerk.spool.chunks(errand.parcel.number))
+        number = ident(stored)
+        assert stored == self.mails[number].octets.replace(b"\r\n..", b"\r\n."), "altered"
+        self.count["deliveries"] += len(who)
+        self.letters += [Letter(number, CARETAKER if errand.to_caretaker else one, errand, one) for one in who]
+
+    def _tell(self, errand: Errand, result: Result) -> None:
+        """Let the clerk hear; what he was told is on record when he comes back."""
+        try:
+            self._errands.extend(self._clerk.consider(result))
+        except SafetyNetError:
+            self._halted = True
+        taken = {who for who, answer in result.answers.items() if answer.status == "accepted"}
+        for letter in self.letters:
+            if letter.errand is errand and letter.to in taken and letter.sure == "unread":
+                letter.sure, letter.since = "recorded", self.disk.synced
+
+    # --- the books --------------------------------------------------------------------------------------------------
+
+    def buried(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield the number of every dud that was finished, and whom it was for."""
+        path = self.folder / "duds.dat"
+        told = path.read_bytes() if path.exists() else b""
+        for dud in told.split(b"From MAILER-DAEMON")[1:]:
+            if b"Dud-Size: unfinished" not in dud:
+                yield ident(dud), FOR.findall(dud)
+
+    def owed(self, mail: Mail) -> set[bytes]:
+        """Return who should have a mail, and has not, and whose caretaker has not, and is not in duds.dat."""
+        got = {letter.who for letter in self.letters if letter.number == mail.number}
+        got.update(who for number, whom in self.buried() if number == mail.number for who in whom)
+        return set() if CARETAKER in got else set(mail.wanted) - got
+
+    def safe(self, mail: Mail) -> None:
+        """Assert that the server may delete it."""
+        assert not self.owed(mail), f"{mail.number} is deleted and {self.owed(mail)} has not got it"
+
+    def look(self) -> None:
+        """Assert that nothing came twice but what may."""
+        came: dict[tuple[int, bytes], list[Letter]] = defaultdict(list)
+        for letter in self.letters:
+            came[letter.number, letter.who].append(letter)
+        for (number, who), letters in came.items():
+            assert all(letter.sure == "unread" for letter in letters[:-1]), f"{number} came twice to {who!r}"
+        sure = {(letter.number, letter.who) for letter in self.letters if letter.sure != "unread"}
+        for number, whom in self.buried():
+            assert not any((number, who) in sure for who in whom), f"{number} is with {whom} and in duds.dat"
+        if not self.damages:
+            twice = [number for number, count in Counter(number for number, _ in self.buried()).items() if count > 1]
+            assert not twice, f"{twice} are in duds.dat twice"
+
+    def settle(self) -> None:
+        """Make passes at which all goes well, and assert that nothing is missing."""
+        for _ in range(PASSES):
+            self.reset()
+            self.run(())
+            self.look()
+            if not any(map(self.owed, self.mails.values())) and (self.ways.keep or not any(map(self.there, NAMES))):
+                break
+        self.reset()
+        self.run(())
+        self.look()
+        for mail in self.mails.values():
+            assert not self.owed(mail), f"{mail.number} is lost for {self.owed(mail)}"
+        assert self.ways.keep or not any(map(self.there, NAMES)), "what is delivered stays on the server"
+
+    def there(self, name: str) -> list[Lying]:
+        """Return what the server lists."""
+        return [lying for lying in self.boxes[name] if not lying.hidden]
