@@ -1,8 +1,9 @@
 """An open POP3 mailbox: connected, encrypted as agreed, logged in, listed.
 
 Opening it costs as few round trips as the server allows: where it announces PIPELINING before the login, the login,
-its second CAPA, UIDL and LIST go out together. A password is sent once a pass, and never in the clear to a server
-that offered STLS. The network part of every error names the account; its setting is named where one is to blame.
+its second CAPA, UIDL and LIST go out together, in later passes right behind the greeting. A password is sent once a
+pass, and never in the clear to a server that offered STLS. The network part of every error names the account; its
+setting is named where one is to blame.
 """
 
 from collections import deque
@@ -22,16 +23,22 @@ from lib.wire import Trust, Wire
 NOT_NOW = (b"IN-USE", b"LOGIN-DELAY", b"SYS")
 # How many commands of a login go out together: USER, PASS, CAPA, UIDL, LIST.
 LOGIN_WINDOW = 8
+# The logins of which no word waits for an answer.
+AT_ONCE = ("user", "apop", "plain")
 # A SASL initial response must fit the 255 octets of a POP3 command line (RFC 5034 §4).
 MAX_INITIAL = 255 - len(b"AUTH PLAIN \r\n")
 
 
 class Terms(NamedTuple):
-    """What a session may do: seconds of silence, further CAs, and whether commands may be sent ahead at all."""
+    """What a session may do: seconds of silence, further CAs, and whether commands may be sent ahead at all.
+
+    *ahead* is what Mailbox.ahead was after the session before.
+    """
 
     silence: float
     authorities: Path | None
     lockstep: bool = False
+    ahead: str = ""
 
 
 class Mailbox:
@@ -48,12 +55,23 @@ class Mailbox:
         self.dialogue: Dialogue[Status | Body] = Dialogue(pop3.Framer())
         self.wire: Wire
         self._knows_capa = True
+        self._early = False  # commands were sent ahead of the login's replies
         self._pieces: deque[tuple[Command, Status | Body]] = deque()
         self._login = sasl.Login(account.user.encode(), password.encode(), account.host.encode(), account.port)
 
     @property
     def _listing(self) -> tuple[Command, ...]:
         return (pop3.CAPA, pop3.UIDL, pop3.LIST) if self._knows_capa else (pop3.UIDL, pop3.LIST)
+
+    @property
+    def ahead(self) -> str:
+        """How the next session may log in without asking for capabilities first: user, apop, plain; "" if it may not.
+
+        Only where those cannot change what is sent in the clear: with tls=off, or when TLS comes before all words.
+        """
+        certain = self.account.tls in (Tls.OFF, Tls.IMPLICIT) and self._early and self._knows_capa
+        how = self._mechanism()
+        return how if certain and self.pipelining and how in AT_ONCE else ""
 
     @property
     def pipelining(self) -> bool:
@@ -70,6 +88,23 @@ class Mailbox:
     def open(self) -> None:
         """Log in and list over the connection; LoginError, AccountError, LostError or PeerError when that fails."""
         greeting = self._greeted()
+        if self._knows_how():
+            self.capabilities = Capabilities({b"PIPELINING": ()})  # until the CAPA behind the login tells
+        else:
+            greeting = self._ask_first(greeting)
+        if self.account.tls in (Tls.AUTO, Tls.STARTTLS):
+            self._start_tls()
+        self._warn_of_plaintext()
+        self._early = self.pipelining
+        self.dialogue.window = LOGIN_WINDOW if self._early else 1
+        self._log_in(greeting)
+
+    def _knows_how(self) -> bool:
+        asked = self.account.auth in ("auto", self.terms.ahead)
+        return asked and bool(self.terms.ahead) and self.account.tls in (Tls.OFF, Tls.IMPLICIT)
+
+    def _ask_first(self, greeting: bytes) -> bytes:
+        """Learn what the server can do; return the greeting, which may be a second one."""
         try:
             self.capabilities = self._asked_capabilities()
         except LostError:  # some servers hang up on a command that they do not know
@@ -79,11 +114,7 @@ class Mailbox:
             self.close()
             self.connect()
             greeting = self._greeted()
-        if self.account.tls in (Tls.AUTO, Tls.STARTTLS):
-            self._start_tls()
-        self._warn_of_plaintext()
-        self.dialogue.window = LOGIN_WINDOW if self.pipelining else 1
-        self._log_in(greeting)
+        return greeting
 
     def _greeted(self) -> bytes:
         if self.account.tls is Tls.IMPLICIT:
@@ -136,7 +167,7 @@ class Mailbox:
 
     def _log_in(self, greeting: bytes) -> None:
         how = self._mechanism()
-        if how in ("user", "apop", "plain"):
+        if how in AT_ONCE:
             self._log_in_at_once(getattr(self, f"_{how}_words")(greeting))
         else:
             self._log_in_by_steps(how.upper().encode())
@@ -146,6 +177,8 @@ class Mailbox:
     def _mechanism(self) -> str:
         if self.account.auth != "auto":
             return self.account.auth
+        if self._knows_how():
+            return self.terms.ahead
         without_user = self.capabilities.words and b"USER" not in self.capabilities
         return "plain" if without_user and b"PLAIN" in self.capabilities.mechanisms else "user"
 

@@ -28,6 +28,7 @@ class AccountState:
     had_uidl: bool = False
     window_one: bool = False  # its server stumbles over commands sent ahead
     sizes_lie: bool = False  # what its LIST announces was found to be wrong
+    ahead: str = ""  # how its server is logged in to without being asked first what it can do
 
 
 class State(NamedTuple):

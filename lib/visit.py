@@ -146,7 +146,10 @@ class Visit:
     def _session(self, word: str) -> bool:
         settings = self.settings
         lockstep = self._lockstep or self.memory.window_one
-        terms = Terms(settings.pf_timeout, settings.pf_tls_ca, lockstep=lockstep)
+        terms = Terms(
+            settings.pf_timeout, settings.pf_tls_ca, lockstep=lockstep, ahead="" if lockstep else self.memory.ahead
+        )
+        self.memory.ahead = ""  # unless it goes well again
         mailbox = Mailbox(self.account, word, terms)
         try:
             self._enter(mailbox)
@@ -178,6 +181,7 @@ class Visit:
             raise UnreachableError(str(error)) from error
         self.around.opened[self.account.id] = mailbox
         mailbox.open()
+        self.memory.ahead = mailbox.ahead
         protocol = "POP3S" if mailbox.wire.encrypted else "POP3"
         self.origin = self.origin._replace(ip=mailbox.wire.address, protocol=protocol)
         self.warnings.extend(one for one in mailbox.warnings if one not in self.warnings)

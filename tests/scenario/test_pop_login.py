@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.embedded import SmtpServer
+from tests.passes import Conf, RunPass, account
+from tests.peer import peer
 from tests.scenario.conftest import Server
 from tests.scenario.mails import mail, warnings
 
@@ -298,3 +300,91 @@ def test_a_password_in_the_clear_to_far_away_is_warned_of_once_a_pass(
     assert server(script, option="to=b@example.org name=bob")[:3] == (0, "", "")
     (warning,) = warnings(work)
     assert "the password of bob crosses the network in the clear" in warning
+
+
+# --- what an earlier pass learned --------------------------------------------------------------------------------
+
+CAPABLE = """
+    C: CAPA
+    S: +OK
+    S: PIPELINING
+    S: .
+"""
+AT_ONCE = """
+    C: USER bob
+    C: PASS geheim-bob
+    C: CAPA
+    C: UIDL
+    C: LIST
+    S: +OK
+    S: +OK
+    S: +OK
+    S: PIPELINING
+    S: .
+    S: +OK
+    S: .
+    S: +OK
+    S: .
+    C: QUIT
+    S: +OK
+"""
+FIRST = f"S: +OK\n{CAPABLE}{AT_ONCE}"
+LATER = f"S: +OK\n{AT_ONCE}"
+
+
+class Days:
+    """Runs one pass after another over sessions of one server; returns their exit codes."""
+
+    def __init__(self, conf: Conf, run_pass: RunPass, smtp: SmtpServer) -> None:
+        self.conf, self.run_pass, self.smtp = conf, run_pass, smtp
+
+    def __call__(self, *sessions: str, option: str = "tls=off") -> list[int]:
+        with peer("== next\n".join(sessions)) as p:
+            path = self.conf(account(p.port, option), pf_smtp_server=f"127.0.0.1:{self.smtp.port}")
+            return [self.run_pass(path)[0] for _ in sessions]
+
+
+@pytest.fixture
+def days(conf: Conf, run_pass: RunPass, smtp: SmtpServer) -> Days:
+    return Days(conf, run_pass, smtp)
+
+
+@pytest.mark.parametrize("option", ["tls=off", "tls=off auth=user"])
+def test_who_took_a_login_at_once_is_not_asked_again_what_it_can_do(days: Days, option: str) -> None:
+    assert days(FIRST, LATER, LATER, option=option) == [0, 0, 0]
+
+
+def test_before_a_password_in_the_clear_stls_is_always_looked_for(days: Days) -> None:
+    assert days(FIRST, FIRST, option="tls=auto") == [0, 0]
+
+
+def test_a_server_without_pipelining_is_asked_every_time(days: Days) -> None:
+    lockstep = f"S: +OK\nC: CAPA\nS: -ERR\n{PASSWORD}\nS: +OK\n{EMPTY}"
+    assert days(lockstep, lockstep) == [0, 0]
+
+
+SURPRISED = """
+    S: +OK
+    C: USER bob
+    C: PASS geheim-bob
+    C: CAPA
+    C: UIDL
+    C: LIST
+"""
+
+
+@pytest.mark.parametrize(("refusal", "code"), [("S: -ERR no\n-- expect-close", 77), ("-- cut", 76)])
+def test_who_is_surprised_by_a_login_at_once_is_asked_again_in_the_next_pass(
+    days: Days, refusal: str, code: int
+) -> None:
+    assert days(FIRST, f"{SURPRISED}{refusal}\n", FIRST, LATER) == [0, code, 0, 0]
+
+
+def test_nonsense_in_answer_to_a_login_at_once_makes_it_a_command_at_a_time(days: Days) -> None:
+    lockstep = f"S: +OK\n{CAPABLE}{PASSWORD}\nS: +OK\n{CAPABLE}{EMPTY}"
+    assert days(FIRST, f"{SURPRISED}S: hello\n-- expect-close\n== next\n{lockstep}") == [0, 0]
+
+
+def test_pipelining_that_is_gone_is_not_relied_on(days: Days) -> None:
+    gone = AT_ONCE.replace("    S: PIPELINING\n", "")
+    assert days(FIRST, f"S: +OK\n{gone}", FIRST) == [0, 0, 0]
