@@ -49,6 +49,7 @@ class Client(NamedTuple):
     prepare: Callable[[Job], list[str]]
     version: Callable[[], str]
     fine: frozenset[int] = frozenset({0})
+    remembers: bool = True  # from run to run what it learned of its servers; floors do not
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -178,8 +179,8 @@ def floor_version() -> str:
 
 
 CLIENTS: Mapping[str, Client] = {
-    "floor": Client(floor(1, 1), floor_version),
-    "floor-8": Client(floor(FLOOR_SESSIONS, 4), floor_version),
+    "floor": Client(floor(1, 1), floor_version, remembers=False),
+    "floor-8": Client(floor(FLOOR_SESSIONS, 4), floor_version, remembers=False),
     "popfetch": Client(popfetch, popfetch_version),
     "fetchmail": Client(fetchmail, lambda: package("fetchmail"), frozenset({0, 1})),  # 1: there was no mail
     "getmail6": Client(getmail, getmail_version),

@@ -104,8 +104,6 @@ def one_run(site: Site, row: Row, stock: Stock, name: str, bounds: Bounds) -> Co
     pop, near = site.pop(row.line), site.near(row.line)
     receiver, ports = site.receiver(row.receiver, near), site.ports(row.line)
     accounts = account_names(rows.WORKS[row.work])
-    stock.refill()
-    pop.warm(accounts)
     receiver.clear()
     with site.folder() as folder:
         job = clients.Job(
@@ -114,6 +112,11 @@ def one_run(site: Site, row: Row, stock: Stock, name: str, bounds: Bounds) -> Co
         client = clients.CLIENTS[name]
         command = near.argv(site.timed, folder / "cost", *client.prepare(job))
         environment = {key: os.environ[key] for key in SYSTEM if key in os.environ} | {"HOME": str(folder)}
+        if client.remembers and row.line != "loop":  # it has been there before, and found nothing
+            stock.empty()
+            measure.run(command, folder, environment, client.fine, bounds)
+        stock.refill()
+        pop.warm(accounts)
         cost = measure.run(command, folder, environment, client.fine, bounds)
         last = measure.last_line(folder / "output")
     wrong = stock.judge(receiver.arrived())

@@ -75,6 +75,13 @@ class Stock:
 
     def refill(self) -> None:
         """Empty all mailboxes and fill those of this work. Nobody may be logged in."""
+        self.empty()
+        for account in self._accounts:
+            for kept in os.scandir(self._kept / account):
+                os.link(kept.path, self._mail / account / "Maildir" / "cur" / kept.name)
+
+    def empty(self) -> None:
+        """Make all mailboxes anew, without mail. Nobody may be logged in."""
         for old in self._mail.iterdir():
             shutil.rmtree(old)
         for account in self._accounts:
@@ -82,8 +89,6 @@ class Stock:
             for folder in (home, home / "Maildir", *(home / "Maildir" / name for name in ("cur", "new", "tmp"))):
                 folder.mkdir()
                 give_away(folder)
-            for kept in os.scandir(self._kept / account):
-                os.link(kept.path, home / "Maildir" / "cur" / kept.name)
 
     def left(self) -> int:
         """Count the messages that are still in the mailboxes."""
