@@ -201,3 +201,11 @@ def uid_key(uid: bytes) -> str:
 def sha_key(sha: str, ordinal: int) -> str:
     """Return the name of the *ordinal*-th message with this content, where no UID names it."""
     return f"sha256:{sha}.{ordinal}"
+
+
+def finite(text: str) -> float:
+    """Return a number as a clock may show it; ValueError for others, whatever their words are."""
+    number = float(text)
+    if number - number:  # also of what is not a number
+        raise ValueError("not a number of seconds")
+    return number

@@ -45,6 +45,7 @@ from lib.facts import (
     Verdict,
     Verdicts,
     Whole,
+    finite,
     sha_key,
     tells_uid,
     uid_key,
@@ -91,11 +92,10 @@ def encode(record: Record) -> bytes:
 
 def replay(data: bytes) -> Replay:
     """Return what the journal *data* says; never raises."""
-    lines = data.split(b"\n")
-    torn = len(lines.pop())
+    *lines, rest = data.split(b"\n")
+    torn, mark = len(rest), 0
     ledger: Ledger = {}
     bad: dict[int, str | None] = {}
-    mark = 0
     for number, line in enumerate(lines, 1):
         account, record = _decode(line)
         if record is None:
@@ -139,7 +139,7 @@ def _unwritten(lines: list[bytes], suspects: list[int]) -> set[int]:
 # --- lines ----------------------------------------------------------------------------------------------------------
 
 _json = JSONEncoder(separators=(",", ":")).encode
-_parse = JSONDecoder().decode
+_parse = JSONDecoder(parse_float=finite, parse_constant=finite).decode
 _SIMPLE: dict[type, Callable[[Any], str]] = {str: encode_basestring_ascii, int: int.__repr__, float: float.__repr__}
 
 

@@ -160,6 +160,7 @@ def test_a_line_with_right_checksums_and_wrong_fields_is_damage_or_a_record(lett
     [b"", b"{", b"[]", b"[1]", b"5", b'"S"', b'["future",1]', b'["D","k"]', b'["D","k","s",1]', b'["D","k","s",1.0,2]',
      b'["V","k","s",{"r":["maybe","w"]},1.0]', b'["V","k","s",{"r":["owed"]},1.0]', b'["V","k","s",{"r":7},1.0]',
      b'["V","k","\\u0100",{},1.0]', b'["E","k","?"]', b'["E"]', b"[" * 100_000, b"\xff",
+     b'["D","k","s",1e999]', b'["D","k","s",-Infinity]', b'["D","k","s",NaN]', b'["E","k","s","",NaN]',
      b'["F",[[]]]', b'["F",[1e999]]', b'["B","k",[1e999]]',
      b'["E","k","s","",0.0,0.0,0,1,"",{},0,"",[],"",[1e999]]'],
 )  # fmt: skip
