@@ -42,7 +42,7 @@ TICK = 0.2
 GOING = 3.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Batch:
     """One pass over all accounts, from the first message sent again to the last verdict."""
 

@@ -203,7 +203,7 @@ class _Findings:
         result = Settings(**given)
         standing = account.Standing(result.pf_tls, result.pf_header, result.pf_domain, result.pf_keep)
         users = (account.join(login, standing, line.place, _folder(line)) for login, line in self._logins)
-        return replace(result, pf_user=tuple(users), pf_smtp_server=_with_port(result))
+        return result._replace(pf_user=tuple(users), pf_smtp_server=_with_port(result))
 
     def look_over(self, result: Settings, path: Path, system: str) -> None:
         """Say what does not go together."""

@@ -5,7 +5,6 @@ a group goes out every second or so, so that a slow line has few left at the end
 """
 
 import time
-from dataclasses import dataclass, field
 
 from lib import pop3
 from lib.dialogue import Command
@@ -18,17 +17,17 @@ from lib.visible import visible
 GROUP_SECONDS = 1.0
 
 
-@dataclass(slots=True)
 class Deletions:
     """The deletions of one session."""
 
-    mailbox: Mailbox
-    ledger: Ledger
-    _waiting: dict[str, int] = field(default_factory=dict)  # key → message number
-    _asked: dict[bytes, str] = field(default_factory=dict)  # the command's line → key
-    _gone: set[str] = field(default_factory=set)
-    _quit: pop3.Status | None = None
-    _last: float = field(default_factory=time.monotonic)
+    def __init__(self, mailbox: Mailbox, ledger: Ledger) -> None:
+        self.mailbox = mailbox
+        self.ledger = ledger
+        self._waiting: dict[str, int] = {}  # key → message number
+        self._asked: dict[bytes, str] = {}  # the command's line → key
+        self._gone: set[str] = set()
+        self._quit: pop3.Status | None = None
+        self._last = time.monotonic()
 
     def add(self, key: str, number: int) -> None:
         """Let the message be deleted in this session."""

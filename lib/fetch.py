@@ -51,7 +51,7 @@ class Desk(Protocol):
         """Return seconds since the epoch."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Fetch:
     """One session's work; *complaints* tell what could not be done, *remarks* what was not meant to be."""
 

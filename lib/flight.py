@@ -5,7 +5,6 @@ and what has landed is given out by whoever knows that something sound, or nothi
 """
 
 from collections import deque
-from dataclasses import dataclass, field
 
 from lib import pop3
 from lib.errors import LostError, PeerError
@@ -26,18 +25,18 @@ DISK_LEFT, DISK_LOOK = 64 << 20, 16 << 20
 LONGEST_UID = 64 << 10
 
 
-@dataclass(slots=True)
 class Flight:
     """What one session has asked for; *widest* is the window that it may have in the end."""
 
-    mailbox: Mailbox
-    spool: Spool
-    widest: int
-    landed: tuple[Wanted, Stored] | None = None  # what came last, while nobody has taken it
-    _flying: deque[Wanted] = field(default_factory=deque)
-    _ahead: int = 0
-    _incoming: Incoming | None = None
-    _unwatched: int = 0  # octets of it since the disk was looked at
+    def __init__(self, mailbox: Mailbox, spool: Spool, widest: int) -> None:
+        self.mailbox = mailbox
+        self.spool = spool
+        self.widest = widest
+        self.landed: tuple[Wanted, Stored] | None = None  # what came last, while nobody has taken it
+        self._flying: deque[Wanted] = deque()
+        self._ahead = 0
+        self._incoming: Incoming | None = None
+        self._unwatched = 0  # octets of it since the disk was looked at
 
     def begin(self) -> None:
         """Set the window that a session starts with."""

@@ -1,7 +1,6 @@
 """Why a pass ends before its work is done, and by when whoever still works is cut off. The first reason counts."""
 
 import time
-from dataclasses import dataclass, field
 from threading import Event, Lock
 
 from lib.errors import AccountError, PopfetchError
@@ -10,16 +9,16 @@ from lib.errors import AccountError, PopfetchError
 GRACE, GRACE_WHEN_KILLED = 30.0, 4.0
 
 
-@dataclass(slots=True)
 class Halt:
     """Nothing, until a signal (*killed*), a deadline, or somebody's trouble makes it one. Thread-safe."""
 
-    killed: Event
-    halted: bool = False
-    told: PopfetchError | None = None  # to accounts that it cuts short; None: its reason is told elsewhere
-    cut_off: float = 0.0
-    _deadlines: list[tuple[float, str]] = field(default_factory=list)
-    _lock: Lock = field(default_factory=Lock)
+    def __init__(self, killed: Event) -> None:
+        self.killed = killed
+        self.halted = False
+        self.told: PopfetchError | None = None  # to accounts that it cuts short; None: its reason is told elsewhere
+        self.cut_off = 0.0
+        self._deadlines: list[tuple[float, str]] = []
+        self._lock = Lock()
 
     def until(self, seconds: float, why: str) -> None:
         """Halt *seconds* from now, if that is more than 0."""

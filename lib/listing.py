@@ -50,8 +50,7 @@ class Rules(NamedTuple):
     max_messages: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """pf_window, pf_smtp_timeout (seconds) and the rules of what is left on the server."""
 
     window: int

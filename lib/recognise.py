@@ -7,7 +7,6 @@ no UIDs or doubles them, and when it is listed although its deletion was asked.
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
 
 from lib import listing
 from lib.facts import IGNORED, PROMISED, SETTLED, Deleting, Entry, Gone, Renamed, Vanished, sha_key
@@ -17,17 +16,17 @@ from lib.listing import Todo, Wanted
 IGNORING = "the server lists messages again that it said it had deleted; they are not delivered again"
 
 
-@dataclass(slots=True)
 class Recognition:
     """What one session knows of the messages of *account*; *ignoring* when the server breaks its word on deletions."""
 
-    account: str
-    ledger: Ledger
-    ignoring: bool = False
-    _turns: Counter[str] = field(default_factory=Counter)
-    _vanished: tuple[str, ...] = ()
-    _absent: dict[str, list[str]] = field(default_factory=dict)  # hash → keys that are no longer listed
-    _busy: dict[str, list[str]] = field(default_factory=dict)  # the same, of messages that may be on their way
+    def __init__(self, account: str, ledger: Ledger) -> None:
+        self.account = account
+        self.ledger = ledger
+        self.ignoring = False
+        self._turns: Counter[str] = Counter()
+        self._vanished: tuple[str, ...] = ()
+        self._absent: dict[str, list[str]] = {}  # hash → keys that are no longer listed
+        self._busy: dict[str, list[str]] = {}  # the same, of messages that may be on their way
 
     @property
     def _entries(self) -> dict[str, Entry]:

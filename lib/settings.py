@@ -6,10 +6,9 @@ sentence, what it is for. The parser, --check, the README and the tests walk the
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from lib import values
 from lib.values import KEEP_FOREVER, Account, HostPort, Secret, Tls, UnixPath
@@ -18,12 +17,10 @@ __all__ = ["KEEP_FOREVER", "Account", "HostPort", "Row", "Secret", "Settings", "
 
 T = TypeVar("T")
 
-# The defaults below are calls because a row is a field; they make nothing that could be shared by mistake.
-# ruff: noqa: RUF009
-
 SMTP_PORT = 25
 DAY = 1440  # minutes
 TERA = 1 << 40  # octets
+TLS_MODES = tuple(mode.value for mode in Tls)
 
 
 def shown(value: object) -> str:
@@ -60,8 +57,7 @@ def shown_days(number: int) -> str:
     return "forever" if number >= KEEP_FOREVER else str(number)
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One setting: its meaning in a sentence, and its texts as a person reads them.
 
     *parse* raises ValueError with a predicate about the text; *old* are names that mean the same; *many* says that it
@@ -81,10 +77,13 @@ class Row:
     show: Callable[[Any], str] = shown
 
 
+_ROWS: list[Row] = []  # in the order of the fields of Settings: the call that gives a field its default adds its row
+
+
 def _row(default: T, parse: Callable[[str], Any], allowed: str, meaning: str, *, said: str = "", **more: Any) -> T:
     """Declare one setting; *said* is its default in words where the value does not tell, *more* is for its Row."""
-    row = Row(meaning, allowed, said or more.get("show", shown)(default), parse, **more)
-    return field(default=default, metadata={"row": row})
+    _ROWS.append(Row(meaning, allowed, said or more.get("show", shown)(default), parse, **more))
+    return default
 
 
 def _count(default: int, low: int, high: int, unit: str, meaning: str, *old: str) -> int:
@@ -162,8 +161,7 @@ def _command(meaning: str) -> tuple[str, ...]:
     return _row((), values.argv, "a command line", meaning, show=shown_command)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """What dmail.conf says, or does not say; without any argument: the defaults."""
 
     pf_user: tuple[Account, ...] = _accounts(
@@ -220,7 +218,7 @@ class Settings:
     pf_mail_from: str = _sender("the envelope sender; return-path: the topmost one, null where there is none")
     pf_tls: Tls = _tls(
         Tls.AUTO,
-        tuple(mode.value for mode in Tls),
+        TLS_MODES,
         "TLS to the POP servers; auto: implicit on port 995, else STLS when offered; always verified",
     )
     pf_tls_ca: Path | None = _optional(values.path, "a file", "further trusted CAs, in PEM")
@@ -250,9 +248,8 @@ class Settings:
 
 def rows() -> Iterator[Row]:
     """Walk the table in its order."""
-    for setting in fields(Settings):
-        row: Row = setting.metadata["row"]
-        yield replace(row, name=setting.name)
+    for name, row in zip(Settings._fields, _ROWS, strict=True):
+        yield row._replace(name=name)
 
 
 BY_NAME = {name: row for row in rows() for name in (row.name, *row.old)}

@@ -80,7 +80,7 @@ class Terms(NamedTuple):
     give_up: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Clerk:
     """Decides and writes down; called by every courier."""
 

@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Event, Lock
 
@@ -34,17 +33,16 @@ _NAME = re.compile(r"msg(?:\.([2-9]|[1-9][0-9]{1,8}))?\.dat")
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
-@dataclass(slots=True, eq=False)
 class _Held:
     """A slot in use: by a message that comes in, then (*whole*) by a message."""
 
-    slot: Slot
-    start: int = 0
-    size: int = 0
-    counted: int = 0
-    remembered: int = 0
-    whole: bool = False
-    synced: bool = False
+    __slots__ = ("counted", "remembered", "size", "slot", "start", "synced", "whole")
+
+    def __init__(self, slot: Slot, start: int = 0) -> None:
+        self.slot = slot
+        self.start = start
+        self.size = self.counted = self.remembered = 0
+        self.whole = self.synced = False
 
 
 class Spool:

@@ -44,7 +44,7 @@ class Around(Protocol):
         """Take a spooled message to deliver."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Visit:
     """One account's turn; the Desk of its fetcher."""
 

@@ -27,7 +27,7 @@ from lib.state import State
 LOG = logging.getLogger("popfetch.spool")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Workplace:
     """The stores of one pass, and what the spool still holds of earlier ones, each under its name in the journal."""
 
