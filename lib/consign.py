@@ -1,7 +1,8 @@
 """A spooled message becomes a parcel: who gets it, from whom, with which Received line on top. Pure.
 
 Until the receiver has said anything of a message it is routed by today's settings, so that a mended dmail.conf mends
-what waits. From the first verdict on the journal's recipients hold: nobody who accepted it may be asked again.
+what waits. From the first verdict on the journal's recipients hold: nobody who accepted it may be asked again. Only
+where its lines were damaged do those count as well whom routing finds.
 """
 
 import socket
@@ -11,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lib import message, routing
-from lib.facts import OWED, UID_KEPT, Entry, Verdict
+from lib.facts import OWED, UID_KEPT, UNSURE, Entry, Verdict
 from lib.parcel import Parcel
 from lib.routing import Route, Rules
 from lib.settings import Account, Secret, Settings
@@ -66,8 +67,9 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
     line = _received(origin, int(when))
     said = recipients(entry.recipients) if entry is not None and entry.recipients else {}
     loop = message.loop(head, origin.account)
-    route = Route((), "", "", by_to_unfiltered=False) if said or loop else routing.route(head, origin.rules)
-    everybody = tuple(said) or route.recipients
+    sure = said and UNSURE not in (entry.recipients if entry is not None else ())
+    route = Route((), "", "", by_to_unfiltered=False) if sure or loop else routing.route(head, origin.rules)
+    everybody = tuple(dict.fromkeys((*said, *route.recipients)))
     return Parcel(
         account=origin.account,
         label=origin.label,
@@ -83,7 +85,7 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
         opening=message.opening(stored.head, head, line, used),
         sender=entry.sender if entry is not None and said else sender,
         recipients=everybody,
-        owed=tuple(who for who in everybody if said[who][0] == OWED) if said else everybody,
+        owed=tuple(who for who in everybody if who not in said or said[who][0] == OWED) if said else everybody,
         since=entry.since if entry is not None and entry.since else when,
         began=tick,
         counts=not loop,  # anybody can write Received lines, and nobody may stop all mail with that

@@ -12,6 +12,7 @@ HASHED = UID + "\N{HORIZONTAL ELLIPSIS}"  # no octet of a UID is this character
 
 ACCEPTED, OWED, REFUSED = "accepted", "owed", "refused"
 ASKED, PROMISED, IGNORED = "asked", "promised", "ignored"  # DELE and QUIT went out; QUIT got +OK; it is there again
+UNSURE = b"caretaker  "  # among the recipients: others may be missing, for a line was damaged; nobody is called so
 Verdict = tuple[str, bytes]  # one of the three, and the receiver's words
 
 

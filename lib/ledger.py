@@ -7,11 +7,13 @@ line that could not be written whole is cut off again, or nothing more is ever w
 
 import os
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from threading import Lock
 
 from lib import journal, ownfile
 from lib.errors import StorageError
+from lib.facts import REFUSED, UNSURE
 from lib.journal import Damage, Entry, Mark, Record, Replay
 
 TOLD = 5  # damaged lines that are named
@@ -116,8 +118,8 @@ class Ledger:
             aside = ownfile.aside(self._path)
             ownfile.replace(aside, ownfile.read(self._path) or b"")
             for account in filter(self.held, self.entries):
-                for entry in self.entries[account].values():
-                    entry.recipients = {}  # some may be missing, refused ones above all: it is routed anew
+                for entry in filter(attrgetter("recipients"), self.entries[account].values()):
+                    entry.recipients[UNSURE] = (REFUSED, b"the journal was damaged")
             self._rewrite(journal.compact(self.entries, now))
             self.damages = ()
         return aside

@@ -66,18 +66,24 @@ class Recognition:
     def known(self, key: str, message: Wanted, sha: str) -> Entry | None:
         """Return what is known of the message, if it was settled or spooled before and must not be delivered again."""
         entry = self._entries.get(key)
-        if message.named and entry is not None and entry.deletion:
-            if entry.sha != sha:
-                return None  # new mail under a UID that is used again
+        doubtful = message.named and entry is not None and bool(entry.deletion)
+        if doubtful and entry is not None and entry.sha == sha:
             promised = entry.deletion == PROMISED
             self.ignoring = self.ignoring or promised
             self.ledger.note(Deleting(self.account, (key,), IGNORED if promised else ""))
-        elif not _here(entry) and (old := self._absent.get(sha)):
+        elif doubtful or not _here(entry):  # new mail, perhaps under a UID that is used again
+            return self._under_another_name(key, sha)
+        return entry
+
+    def _under_another_name(self, key: str, sha: str) -> Entry | None:
+        if old := self._absent.get(sha):
+            if key in self._entries:
+                self.ledger.note(Gone(self.account, (key,)))
             self.ledger.note(Renamed(self.account, old.pop(), key))
-            entry = self._entries[key]
-        elif not _here(entry) and (old := self._busy.get(sha)):
+            return self._entries.get(key)
+        if old := self._busy.get(sha):
             return self._entries[old.pop()]  # its courier knows it by that name; a later pass renames it
-        return entry if _here(entry) else None
+        return None
 
 
 def _here(entry: Entry | None) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lib import listing
-from lib.facts import Delivered, Spooled, Status, uid_key
+from lib.facts import ASKED, Deleting, Delivered, Spooled, Status, uid_key
 from lib.ledger import Ledger
 from lib.listing import Listed, Rules, Wanted
 from lib.recognise import Recognition
@@ -58,6 +58,14 @@ def test_what_waits_in_the_spool_is_not_given_up_for_a_message_of_the_same_bytes
     known = listed(ledger).known(NEW, fetched(b"new"), SHA)
     assert known is not None
     assert (known.status, known.number, sorted(ledger.of(BOB))) == (Status.SPOOLED, 2, [NEW, OLD])
+
+
+def test_mail_that_was_had_comes_again_under_a_uid_that_another_one_had(ledger: Ledger) -> None:
+    other = Spooled(BOB, NEW, 2, b"new", "cd" * 32, 5, 1.0)
+    ledger.note(other, Delivered(BOB, NEW, other.sha, 2.0), Deleting(BOB, (NEW,), ASKED))
+    known = listed(ledger, b"new").known(NEW, fetched(b"new"), SHA)
+    assert known is not None
+    assert (known.key, known.status, known.number, list(ledger.of(BOB))) == (NEW, Status.SPOOLED, 1, [NEW])
 
 
 def test_what_vanished_is_noted_when_all_that_is_listed_was_looked_at(ledger: Ledger) -> None:

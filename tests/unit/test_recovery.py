@@ -6,7 +6,7 @@ import pytest
 
 from lib import ownfile, recovery
 from lib.consign import Moment, consign, origins
-from lib.facts import ACCEPTED, REFUSED, Renamed, Spooled, Status, Verdicts, uid_key
+from lib.facts import ACCEPTED, REFUSED, Renamed, Spooled, Verdicts, uid_key
 from lib.ledger import Ledger
 from lib.settings import Account, Secret, Settings
 from lib.spool import Spool, Stored
@@ -15,6 +15,7 @@ from lib.workplace import opened
 BOB = "bob@x"
 MAIL = b"To: c@x, d@x\r\n\r\nhello\r\n"
 KEY = uid_key(b"1")
+ORIGIN = origins(Settings(pf_user=(Account("bob", Secret("x"), "x"),)))(BOB)
 
 
 def spooled(folder: Path) -> Stored:
@@ -57,20 +58,21 @@ def test_what_counts_as_spooled_again_is_on_disk_before_anything_else(
         assert told == ["popfetch.journal"]
 
 
-def test_after_a_journal_was_damaged_a_message_is_routed_anew_lest_a_recipient_be_forgotten(tmp_path: Path) -> None:
-    noted(tmp_path, spooled(tmp_path)).close()
+def test_after_a_journal_was_damaged_routing_finds_the_recipients_that_it_forgot(tmp_path: Path) -> None:
+    stored = spooled(tmp_path)
+    noted(tmp_path, stored).close()
     path = tmp_path / "popfetch.journal"
     path.write_bytes(path.read_bytes().replace(b"550", b"551"))
     ledger, spool = Ledger(path), Spool(tmp_path, 1 << 30)
     ledger.load(0.0)
     assert recovery.reset(ledger, spool, 0.0)
-    entry = ledger.of(BOB)[KEY]
-    assert (entry.status, entry.number, entry.recipients) == (Status.SPOOLED, 1, {})
+    ledger.close()
+    spool.close()
     again = Ledger(path)
     again.load(0.0)
-    assert again.of(BOB)[KEY].recipients == {}
-    for one in (again, ledger, spool):
-        one.close()
+    parcel = consign(stored, KEY, ORIGIN, again.of(BOB)[KEY], Moment(1.0, 1.0))
+    assert (parcel.recipients, parcel.owed) == ((b"d@x", b"c@x"), (b"c@x",))  # nobody who has it gets it again
+    again.close()
 
 
 def test_a_whole_journal_is_not_reset(tmp_path: Path) -> None:
@@ -86,8 +88,6 @@ def test_a_parcel_goes_by_the_uid_that_the_journal_knows(tmp_path: Path, new: st
     ledger = noted(tmp_path, stored)
     key = uid_key(new.encode()) if new else "sha256:ab.0"
     ledger.note(Renamed(BOB, KEY, key))
-    account = Account("bob", Secret("x"), "x")
-    origin = origins(Settings(pf_user=(account,)))(BOB)
-    parcel = consign(stored, key, origin, ledger.of(BOB)[key], Moment(1.0, 1.0))
+    parcel = consign(stored, key, ORIGIN, ledger.of(BOB)[key], Moment(1.0, 1.0))
     assert parcel.uid == ledger.of(BOB)[key].uid == uid  # or a killed pass's dud is not known again
     ledger.close()
