@@ -7,17 +7,21 @@ README.md tells all. This file tells one pass, in the order in which it happens.
 """
 
 import gc
+
+if __name__ == "__main__":
+    gc.disable()  # what is imported is no garbage: to look for some in it takes a tenth of the start
+
 import logging
 import socket
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
-from lib import cli, conf, console, dial, log, password, schedule, state, workplace
+from lib import cli, conf, dial, log, password, schedule, state, workplace
 from lib.batch import Batch
 from lib.cli import Verb, Wish
 from lib.dial import Line, Spent
@@ -48,12 +52,12 @@ def main(words: Sequence[str]) -> Exit:
         return commands.obey(wish, HERE)
     except PopfetchError as error:
         LOG.error("%s", log.line("end", exit=int(error.exit), words=str(error)))  # noqa: TRY400 - no bug
-        console.complain([error])
+        complain([error])
         return error.exit
     except Exception as error:  # noqa: BLE001 - the last line of defence
         log.bug(error)
         where = "its traceback is in popfetch.log, or above"
-        console.complain([f"a bug of this program: {type(error).__name__}: {error}; {where}"])
+        complain([f"a bug of this program: {type(error).__name__}: {error}; {where}"])
         return Exit.BUG
     finally:
         log.stop()
@@ -67,17 +71,35 @@ def run(wish: Wish) -> Exit:
     for warning in plan.warnings:
         LOG.warning("%s", log.line("settings", warning=warning))
     try:
-        progress = console.Progress() if test and not wish.json else nullcontext(Unwatched())
-        with only_pass(settings.work_path / "popfetch.lock"), ended_by() as killed, progress as watch:
+        with only_pass(settings.work_path / "popfetch.lock"), ended_by() as killed, onlooker(wish) as watch:
             outcome = one_pass(settings, watch, killed, scheduled=wish.verb is Verb.SCHEDULED)
     except AnotherPassError:
         if wish.verb is Verb.SCHEDULED:
             return Exit.OK
         raise
     if wish.json or test:
+        from lib import console  # noqa: PLC0415 - see complain
+
         console.show(outcome, now=datetime.now(UTC), json=wish.json)
-    console.complain(outcome.why)
+    complain(outcome.why)
     return outcome.exit
+
+
+def onlooker(wish: Wish) -> AbstractContextManager[Watch]:
+    """Return who looks on while the pass runs: a person, or nobody."""
+    if wish.verb is not Verb.TEST or wish.json:
+        return nullcontext(Unwatched())
+    from lib import console  # noqa: PLC0415 - see complain
+
+    return console.Progress()
+
+
+def complain(complaints: Sequence[PopfetchError | str]) -> None:
+    """Print a line on stderr for each of *complaints*."""
+    if complaints:
+        from lib import console  # noqa: PLC0415 - most passes have nothing to say
+
+        console.complain(complaints)
 
 
 def one_pass(settings: Settings, watch: Watch, killed: Event, *, scheduled: bool) -> Outcome:
@@ -170,6 +192,8 @@ def tell(
 
 
 if __name__ == "__main__":
+    gc.freeze()  # nor is it any later
+    gc.enable()
     code = main(sys.argv[1:])
-    gc.freeze()  # else the interpreter, about to end, goes through all that was imported once more: 15 ms and more
+    gc.freeze()  # or the interpreter's last look for garbage takes as long as the pass itself
     sys.exit(code)

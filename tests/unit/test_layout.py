@@ -36,6 +36,7 @@ POSIX_ONLY = {"fcntl", "pwd", "grp", "resource", "termios"}
 NETWORK = {"ssl", "select", "selectors", "asyncio"}
 NAME_ONLY = {"gethostname"}  # of socket: what tells this machine's name and opens nothing
 THREADS = {"Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor", "Process"}
+NO_TUPLES = {"Secret", "Account"}  # a tuple shows a password as one of its parts, and caches nothing
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.TryStar, ast.Match)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -144,6 +145,15 @@ def test_threads_start_in_batch_only(module: str) -> None:
     calls = (node.func for node in ast.walk(MODULES[module]) if isinstance(node, ast.Call))
     names = {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls}
     assert module == "batch" or names & THREADS == set()
+
+
+@each_module
+def test_a_fact_is_a_tuple(module: str) -> None:
+    classes = [node for node in ast.walk(MODULES[module]) if isinstance(node, ast.ClassDef)]
+    frozen = {c.name for c in classes if any("frozen=True" in ast.unparse(d) for d in c.decorator_list)}
+    assert frozen <= NO_TUPLES, (
+        "what @dataclass(frozen=True) writes is compiled at every start; a NamedTuple costs a seventh"
+    )
 
 
 def test_lib_is_not_hidden_from_git(need: Callable[[str], str]) -> None:
