@@ -7,13 +7,12 @@ line that could not be written whole is cut off again, or nothing more is ever w
 
 import os
 from collections.abc import Sequence
-from operator import attrgetter
 from pathlib import Path
 from threading import Lock
 
 from lib import journal, ownfile
 from lib.errors import StorageError
-from lib.facts import REFUSED, UNSURE
+from lib.facts import ASKED, REFUSED, SETTLED, UNSURE
 from lib.journal import Damage, Entry, Mark, Record, Replay
 
 TOLD = 5  # damaged lines that are named
@@ -118,8 +117,8 @@ class Ledger:
             aside = ownfile.aside(self._path)
             ownfile.replace(aside, ownfile.read(self._path) or b"")
             for account in filter(self.held, self.entries):
-                for entry in filter(attrgetter("recipients"), self.entries[account].values()):
-                    entry.recipients[UNSURE] = (REFUSED, b"the journal was damaged")
+                for entry in self.entries[account].values():
+                    _doubt(entry)
             self._rewrite(journal.compact(self.entries, now))
             self.damages = ()
         return aside
@@ -171,6 +170,14 @@ class Ledger:
             self._synced = self._noted
         finally:
             self._open()
+
+
+def _doubt(entry: Entry) -> None:
+    """Let it be known that lines may be missing: who else is to get a message, that it was to be deleted."""
+    if entry.recipients:
+        entry.recipients[UNSURE] = (REFUSED, b"the journal was damaged")
+    elif entry.status in SETTLED:
+        entry.deletion = entry.deletion or ASKED  # what is listed under its UID is looked at again
 
 
 def damage_told(damages: Sequence[Damage]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from lib import ownfile, recovery
 from lib.consign import Moment, consign, origins
-from lib.facts import ACCEPTED, REFUSED, Renamed, Spooled, Verdicts, uid_key
+from lib.facts import ACCEPTED, ASKED, REFUSED, Deleting, Delivered, Renamed, Spooled, Verdicts, uid_key
 from lib.ledger import Ledger
 from lib.settings import Account, Secret, Settings
 from lib.spool import Spool, Stored
@@ -72,6 +72,22 @@ def test_after_a_journal_was_damaged_routing_finds_the_recipients_that_it_forgot
     again.load(0.0)
     parcel = consign(stored, KEY, ORIGIN, again.of(BOB)[KEY], Moment(1.0, 1.0))
     assert (parcel.recipients, parcel.owed) == ((b"d@x", b"c@x"), (b"c@x",))  # nobody who has it gets it again
+    again.close()
+
+
+def test_after_a_journal_was_damaged_what_is_listed_under_a_settled_uid_is_looked_at_again(tmp_path: Path) -> None:
+    stored = spooled(tmp_path)
+    ledger = noted(tmp_path, stored)
+    ledger.note(Delivered(BOB, KEY, stored.sha, 2.0), Deleting(BOB, (KEY,), ASKED))
+    ledger.close()
+    path = tmp_path / "popfetch.journal"
+    path.write_bytes(path.read_bytes().replace(b"asked", b"Asked"))
+    again, spool = Ledger(path), Spool(tmp_path, 1 << 30)
+    again.load(0.0)
+    assert again.of(BOB)[KEY].deletion == ""
+    assert recovery.reset(again, spool, 0.0)
+    assert again.of(BOB)[KEY].deletion == ASKED
+    spool.close()
     again.close()
 
 
