@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -156,15 +157,21 @@ class Ring:
         """Run a pass and kill it when its moment comes; it ends by itself when that never comes."""
         read: list[set[Letter]] = []
         on_record: list[Callable[[Letter], bool]] = []
+        started = Event()
 
         def strike() -> None:
-            stand_still(self.zygote.pid)
+            started.wait(60)  # the servers may hear of a pass before its pid is told here
+            pid = self.zygote.pid
+            if not pid:
+                return  # it has ended by itself
+            stand_still(pid)
             read.append(self.world.read_by_now())
             on_record.append(self.recorded())
             self.zygote.kill()
 
         self.world.begin((*moment.seen, strike))
         self.zygote.start(["-i", conf], moment.hooks)
+        started.set()
         news = self.zygote.wait(moment.seconds)
         if news in {"", "stopped"}:
             strike()

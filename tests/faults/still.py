@@ -16,6 +16,7 @@ def unread_octets() -> dict[int, int]:
 
 def stand_still(pid: int) -> None:
     """Stop a process, and return when all of its threads stand still (or are gone)."""
+    assert pid > 0, "that would be the whole group of the one who asks"
     os.kill(pid, signal.SIGSTOP)
     end = time.monotonic() + STOPPING
     while not all(state in "TtZX" for state in _states(pid)):
