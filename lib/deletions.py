@@ -82,10 +82,17 @@ class Deletions:
         refused = tuple(set(self._asked.values()) - self._gone)
         if refused:
             self.ledger.note(Deleting(account, refused, ""))
-        self.ledger.note(Deleting(account, (), PROMISED))
+        self.ledger.note(Deleting(account, () if self._alone else tuple(self._gone), PROMISED))
         # What only its bytes name is new when it comes again: two messages may well be alike.
         self.ledger.note(Gone(account, tuple(key for key in self._gone if not key.startswith(UID))))
         return len(self._gone), [f"{len(refused)} deletions refused"] if refused else []
+
+    @property
+    def _alone(self) -> bool:
+        """Say whether no earlier session asked for deletions of which nothing is known yet: one word does for all."""
+        asked = set(self._asked.values())
+        entries = self.ledger.of(self.mailbox.account.id).items()
+        return all(key in asked for key, entry in entries if entry.deletion == ASKED)
 
     def _hear_all(self) -> None:
         while not self.mailbox.dialogue.idle:

@@ -80,7 +80,8 @@ class Recognition:
             if key in self._entries:
                 self.ledger.note(Gone(self.account, (key,)))
             self.ledger.note(Renamed(self.account, old.pop(), key))
-            return self._entries.get(key)
+            entry = self._entries.get(key)
+            return entry if _here(entry) else None  # its verdicts count also where its spool file is gone
         if old := self._busy.get(sha):
             return self._entries[old.pop()]  # its courier knows it by that name; a later pass renames it
         return None

@@ -184,7 +184,7 @@ class World:
         self.mails: dict[int, Mail] = {}
         self.letters: list[Letter] = []
         self.tape = Tape(())
-        self.tripped = self._halted = False
+        self.tripped = self._halted = self._damaged = False
         self.damages = 0
         self._before: set[int] = set()  # duds that were there when the journal was damaged
         self.count = Counter[str]()
@@ -241,14 +241,13 @@ class World:
             return
         octets[place % len(octets)] ^= flip
         self.damages += 1
-        for letter in self.letters:
-            letter.sure = "unread"
-        self._before.update(number for number, _ in self.buried())
+        self._damaged = True
+        self._excuse()
         self.disk.cut(EVERYTHING, {JOURNAL: bytes(octets)})
 
     def reset(self) -> None:
         """Do what --reset does."""
-        self.tripped, self.row = False, 0
+        self.tripped, self.row, self._damaged = False, 0, False
         ledger, spool = Ledger(self.folder / JOURNAL), Spool(self.folder, ROOM)
         ledger.load(self.now())
         recovery.reset(ledger, spool, self.now())
@@ -293,9 +292,17 @@ class World:
     def cut(self, cut: PowerCut) -> None:
         """Cut the power."""
         for letter in self.letters:
-            if letter.sure == "recorded" and letter.since >= self.disk.synced:
+            if letter.since >= self.disk.synced:
                 letter.sure = "unread"
+        if self._damaged:
+            self._excuse()  # --reset delivers what is whole, and the power may bring back what was freed
         self.disk.cut(cut)
+
+    def _excuse(self) -> None:
+        """Let what was delivered up to now come twice."""
+        self._before.update(number for number, _ in self.buried())
+        for letter in self.letters:
+            letter.sure = "unread"
 
     def _pass(self, breaks: int | None) -> None:
         with workplace.opened(self.settings, self.row) as place:

@@ -160,6 +160,18 @@ def test_without_uids_a_message_at_which_a_session_died_is_fetched_when_all_othe
     assert subjects(smtp) == ["one", "two"]
 
 
+def test_a_quit_speaks_for_what_its_own_session_asked_to_go(server: Server, smtp: SmtpServer) -> None:
+    def there(*numbers: int) -> str:
+        return f"{LOGIN}C: UIDL\nS: -ERR what?\nC: LIST\n{numbered(dict.fromkeys(numbers, '100'))}\n"
+
+    unanswered = f"{there(1, 2)}{retr(1, 'one')}{retr(2, 'two')}C: DELE 1\nS: +OK\nC: DELE 2\nS: +OK\nC: QUIT\n-- cut"
+    cut = f"{there(1, 2)}{retr(1, 'one')}C: RETR 2\nS: +OK\n-- cut"
+    first = f"{there(1, 2)}{retr(1, 'one')}{end(1)}"
+    server(f"{unanswered}\n== next\n{cut}\n== next\n{first}", option=DELETE, given=MAILS)
+    assert server(f"{there(1)}{retr(1, 'two')}{end(1)}", option=DELETE, given=MAILS).code == 0
+    assert subjects(smtp) == ["one", "two"]
+
+
 def test_a_uid_that_comes_again_after_a_committed_quit_is_new_mail(server: Server, smtp: SmtpServer) -> None:
     assert server(f"{listing({1: 'a'})}{retr(1, 'one')}{end(1)}", option=DELETE, given=MAILS).code == 0
     assert server(f"{listing({1: 'a'})}{retr(1, 'two')}{end(1)}", option=DELETE, given=MAILS).code == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lib import listing
-from lib.facts import ASKED, Deleting, Delivered, Spooled, Status, uid_key
+from lib.facts import ACCEPTED, ASKED, OWED, Deleting, Delivered, Spooled, Status, Verdicts, uid_key
 from lib.ledger import Ledger
 from lib.listing import Listed, Rules, Wanted
 from lib.recognise import Recognition
@@ -66,6 +66,13 @@ def test_mail_that_was_had_comes_again_under_a_uid_that_another_one_had(ledger: 
     known = listed(ledger, b"new").known(NEW, fetched(b"new"), SHA)
     assert known is not None
     assert (known.key, known.status, known.number, list(ledger.of(BOB))) == (NEW, Status.SPOOLED, 1, [NEW])
+
+
+def test_of_what_the_spool_lost_the_verdicts_count_under_the_new_name(ledger: Ledger) -> None:
+    ledger.note(Verdicts(BOB, OLD, b"", {b"c@x": (ACCEPTED, b"250"), b"d@x": (OWED, b"450")}, 2.0))
+    ledger.note(Spooled(BOB, OLD, 0, b"old", SHA, 5, 1.0))
+    assert listed(ledger, b"new").known(NEW, fetched(b"new"), SHA) is None  # it is to be spooled again
+    assert list(ledger.of(BOB)[NEW].recipients) == [b"c@x", b"d@x"]
 
 
 def test_what_vanished_is_noted_when_all_that_is_listed_was_looked_at(ledger: Ledger) -> None:
