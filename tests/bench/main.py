@@ -111,7 +111,10 @@ def one_run(site: Site, row: Row, stock: Stock, name: str, bounds: Bounds) -> Co
         )
         client = clients.CLIENTS[name]
         command = near.argv(site.timed, folder / "cost", *client.prepare(job))
-        environment = {key: os.environ[key] for key in SYSTEM if key in os.environ} | {"HOME": str(folder)}
+        environment = {key: os.environ[key] for key in SYSTEM if key in os.environ} | {
+            "HOME": str(folder),
+            "FETCHMAILHOME": str(folder),
+        }
         if client.remembers and row.line != "loop":  # it has been there before, and found nothing
             stock.empty()
             measure.run(command, folder, environment, client.fine, bounds)
