@@ -108,7 +108,7 @@ def test_what_waits_for_an_account_that_is_no_more_goes_to_the_caretaker_and_not
     assert office.run_pass(office.settings(line, pf_dflt_address=caretaker)) == NOTHING
     assert sum(arrived(office, caretaker).values()) == 1
     (message,) = office.postfix.received(caretaker)
-    assert b"Received: from localhost ([unknown]) by " in message
+    assert b"Received: from localhost by " in message
     assert "else@example.com" not in office.postfix.log.read_text()
 
 

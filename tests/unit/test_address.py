@@ -261,8 +261,7 @@ def seconds(value: bytes) -> float:
 )
 def test_four_times_as_much_of_anything_takes_about_four_times_as_long(piece: bytes) -> None:
     value = piece * (OCTETS // len(piece))
-    once = min(seconds(value), seconds(value))
-    assert any(seconds(value * 4) < 10 * max(once, 0.005) for _ in range(3))
+    assert any(seconds(value * 4) < 10 * max(seconds(value), 0.005) for _ in range(5))
 
 
 def test_more_addresses_than_anybody_has_are_not_told_apart() -> None:
