@@ -136,10 +136,10 @@ def _serve(errors: Path) -> None:
         if not last:
             code = 120
             try:
+                tell(str(os.getpid()))  # before anything that a hook may have to tell
                 code = _child(json.loads(line), errors)
             finally:
                 os._exit(code)
-        tell(str(last))
         ended = os.waitid(os.P_PID, last, os.WEXITED | os.WNOWAIT)
         assert ended
         tell(f"ended {ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status}")
