@@ -101,6 +101,8 @@ class Duds:
                 whole, begun = _behind(file, length, account, uid)
             if begun:
                 self._cut(length)
+            elif whole:
+                self._make_sure()
             return whole
 
     def list(self) -> list[DudInfo]:
@@ -136,6 +138,16 @@ class Duds:
             with contextlib.suppress(OSError):
                 os.ftruncate(descriptor, length)
             raise
+
+    def _make_sure(self) -> None:
+        """Sync what a pass that was killed may have left to the system alone."""
+        descriptor = ownfile.open_own(self._path, create=False)
+        try:
+            ownfile.sync(descriptor, self._path)
+        finally:
+            os.close(descriptor)
+        ownfile.sync_folder(self._path.parent)
+        self._named = True
 
     def _cut(self, length: int) -> None:
         descriptor = ownfile.open_own(self._path, create=False)

@@ -73,7 +73,7 @@ class Recognition:
             self.ledger.note(Deleting(self.account, (key,), IGNORED if promised else ""))
         elif doubtful or not _here(entry):  # new mail, perhaps under a UID that is used again
             return self._under_another_name(key, sha)
-        return entry
+        return entry if _here(entry) else None
 
     def _under_another_name(self, key: str, sha: str) -> Entry | None:
         if old := self._absent.get(sha):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.faults import stories
 from tests.faults.disk import PowerCut
@@ -81,6 +81,7 @@ class Story(RuleBasedStateMachine):
     def day_goes_by(self) -> None:
         self.world.days += 1
 
+    @precondition(lambda self: not self.world.ways.reuse)
     @rule(place=places, flip=st.integers(1, 255))
     def journal_is_damaged(self, place: int, flip: int) -> None:
         self.world.damage(place, flip)

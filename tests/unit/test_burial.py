@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import journal
+from lib import journal, ownfile
 from lib.duds import Duds
 from lib.facts import Burying, Delivered, Dud, Record, Spooled, Whole
 
@@ -32,6 +32,21 @@ def test_a_dud_that_came_to_its_end_is_known(duds: Duds) -> None:
     put(duds)
     assert duds.has(BOB, UID, length)
     assert [dud.uid for dud in duds.list()] == [b"first", UID]
+
+
+def test_a_dud_that_came_to_its_end_is_on_disk_before_anybody_hears_of_it(
+    tmp_path: Path, duds: Duds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = duds.length()
+    put(duds)
+    told: list[str] = []
+    monkeypatch.setattr(ownfile, "sync", lambda _descriptor, path: told.append(path.name))
+    monkeypatch.setattr(ownfile, "sync_folder", lambda _folder: told.append("folder"))
+    again = Duds(tmp_path / "duds.dat")
+    assert again.has(BOB, UID, length)
+    assert told == ["duds.dat", "folder"]  # a pass may have been killed between its last write and the sync
+    assert not again.has(BOB, b"another", length)
+    assert told == ["duds.dat", "folder"]
 
 
 def test_a_long_uid_is_known_by_its_beginning(duds: Duds) -> None:
