@@ -7,9 +7,10 @@ killed is stopped first: so what it knew is known.
 
 import os
 import random
+import signal
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -155,8 +156,7 @@ class Ring:
 
     def kill(self, conf: Path, moment: Moment) -> Ended:
         """Run a pass and kill it when its moment comes; it ends by itself when that never comes."""
-        read: list[set[Letter]] = []
-        on_record: list[Callable[[Letter], bool]] = []
+        struck: list[tuple[set[Letter], Callable[[Letter], bool]]] = []
         started = Event()
 
         def strike() -> None:
@@ -165,9 +165,9 @@ class Ring:
             if not pid:
                 return  # it has ended by itself
             stand_still(pid)
-            read.append(self.world.read_by_now())
-            on_record.append(self.recorded())
-            self.zygote.kill()
+            struck.append((self.world.read_by_now(), self.recorded()))  # at once: the pass may just have ended
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
         self.world.begin((*moment.seen, strike))
         self.zygote.start(["-i", conf], moment.hooks)
@@ -177,7 +177,7 @@ class Ring:
             strike()
             news = ""
         ended = self.zygote.end(news)
-        self.world.end(*((read[0], on_record[0]) if read else ()))
+        self.world.end(*(struck[0] if struck else ()))
         return ended
 
     def recorded(self) -> Callable[[Letter], bool]:

@@ -54,6 +54,8 @@ class Office:
 
     def control(self, word: str) -> None:
         """Tell Postfix to stop, start, abort or reload."""
+        if self.postfix.log.exists():
+            self.postfix.log.chmod(0o666)  # postsuper tells there, as Postfix's user, what an abort has left
         done = self._postfix(word)
         assert done.returncode == 0, done
 
