@@ -7,10 +7,9 @@ killed is stopped first: so what it knew is known.
 
 import os
 import random
-import signal
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -166,8 +165,7 @@ class Ring:
                 return  # it has ended by itself
             stand_still(pid)
             struck.append((self.world.read_by_now(), self.recorded()))  # at once: the pass may just have ended
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            self.zygote.kill()
 
         self.world.begin((*moment.seen, strike))
         self.zygote.start(["-i", conf], moment.hooks)

@@ -85,8 +85,8 @@ class Zygote:
 
     def kill(self) -> None:
         """SIGKILL, if a pass is running; news of its end come as always."""
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
+        if pid := self.pid:  # another thread may hear of its end just now
+            os.kill(pid, signal.SIGKILL)
 
     def tell(self, line: str) -> None:
         """Tell the process that forks."""

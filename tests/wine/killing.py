@@ -56,11 +56,11 @@ class Launcher(Zygote):
 
     def kill(self) -> None:
         """TerminateProcess; who stands still is let go, and does nothing any more but end."""
-        if self.pid:
+        if pid := self.pid:
             self.tell("kill")
             # wine ends each thread by a signal, which waits for a process that stands still.
             time.sleep(0.05)
-            os.kill(self.pid, signal.SIGCONT)
+            os.kill(pid, signal.SIGCONT)
 
     def _known_to_linux(self, number: str) -> int:
         words = [path(self.errors).encode(), number.encode()]
