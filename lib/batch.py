@@ -14,6 +14,7 @@ from threading import Event, Lock, Thread
 
 from lib import log
 from lib.consign import Moment, Origin, consign
+from lib.core import Core
 from lib.courier import Courier, Way
 from lib.deliver import Deliver, Health
 from lib.errors import PopfetchError, ReceiverError, SafetyNetError
@@ -70,6 +71,7 @@ class Batch:
     _lock: Lock = field(default_factory=Lock)
     _synced: float = 0.0
     _fetching: int = 0
+    _core: Core = field(default_factory=Core)
 
     # --- what ends a pass early -------------------------------------------------------------------------------------
 
@@ -81,8 +83,7 @@ class Batch:
 
     def _fail(self, error: PopfetchError) -> None:
         """Halt for a reason that concerns no account: the receiver, the disk, the safety net."""
-        with self._lock:
-            self.complaints.append(error)
+        self.complaints.append(error)
         LOG.error("%s", log.line("halt", why=str(error)))
         self._outbox.stop()
         self.halt.halt(None)
@@ -138,7 +139,9 @@ class Batch:
 
     def take_in(self, stored: Stored, key: str, origin: Origin, moment: Moment | None = None) -> None:
         """Take a spooled message to deliver; one at which a bug of ours happens stays in the spool, and blocks none."""
-        moment = moment or Moment(self.clerk.now(), time.monotonic())
+        if moment is None:  # a fetcher has just spooled it
+            self._core.stay(stored.body is not None)
+            moment = Moment(self.clerk.now(), time.monotonic())
         try:
             self.send(consign(stored, key, origin, self.clerk.ledger.of(stored.account).get(key), moment))
         except PopfetchError:
@@ -200,6 +203,7 @@ class Batch:
         self._fail(told)
 
     def _body(self, parcel: Parcel) -> Iterator[bytes]:
+        self._core.stay(parcel.body is not None)
         if parcel.body is not None:
             return iter((parcel.body[parcel.head.end :],))
         return self.clerk.spool.chunks(parcel.number, parcel.head.end)

@@ -29,10 +29,10 @@ from lib.visible import visible
 
 # Messages in hand at which fetching pauses until half are through; a line of ours waits for nobody.
 IN_HAND, IN_HAND_OURS = 100, 20_000
-# Servers close a session that says nothing for a minute (RFC 1939 says ten; few listen).
-NOOP_SECONDS = 20.0
-# Words of a server that are kept; it may refuse a million messages.
-TOLD = 10
+# Servers close a session that says nothing for a minute (RFC 1939 says ten; few listen). Who waits for many verdicts
+# looks now and then what room the other accounts have left.
+NOOP_SECONDS, LOOK_SECONDS = 20.0, 0.2
+TOLD = 10  # words of a server that are kept; it may refuse a million messages
 
 
 class Desk(Protocol):
@@ -74,6 +74,7 @@ class Fetch:
     _queue: deque[Wanted] = field(default_factory=deque)
     _flight: Flight = field(init=False)
     _paused: bool = False
+    _surplus: int = 0  # messages in hand that must be through before the next one is asked for
     _pending: dict[str, tuple[int, int]] = field(default_factory=dict)  # key → message number, spool file
     _spooled: list[int] = field(default_factory=list)
     _recognition: Recognition = field(init=False)
@@ -170,7 +171,8 @@ class Fetch:
 
     def _has_room(self) -> bool:
         most = IN_HAND if self.desk.may_linger() else IN_HAND_OURS
-        self._paused = self.spool.full or self.spool.messages >= (most // 2 if self._paused else most)
+        self._surplus = self.spool.messages - (most // 2 if self._paused else most) + 1
+        self._paused = self.spool.full or self._surplus > 0
         return not self._paused
 
     def _take(self, command: Command, piece: pop3.Status | Body) -> None:
@@ -238,11 +240,11 @@ class Fetch:
                 self._deletions.add(key, number)
 
     def _idle(self) -> None:
-        """Wait for news; say NOOP so that the server does not hang up meanwhile."""
+        """Wait for news, woken once for many of them; say NOOP so that the server does not hang up meanwhile."""
         began = time.monotonic()
         while time.monotonic() - began < NOOP_SECONDS:
-            self.post.wait(NOOP_SECONDS - (time.monotonic() - began))
             before = len(self._pending)
+            self.post.wait(min(LOOK_SECONDS, NOOP_SECONDS), min(self._surplus, before) if self._queue else before)
             self._read_post()
             if self.desk.halted() or (self._has_room() if self._queue else len(self._pending) != before):
                 return

@@ -95,7 +95,8 @@ def bug(error: BaseException) -> None:
 
 def _value(value: object) -> str:
     if isinstance(value, (str, bytes)):
-        return _word(shortened(value))
+        text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+        return _word(text if len(text) <= LONGEST else shortened(value))
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):

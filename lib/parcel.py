@@ -88,12 +88,13 @@ class Post:
         self._changed = Condition()
         self._news: deque[tuple[str, bool]] = deque()
         self._nudged = False
-        self._waiting = False
+        self._awaited = 0  # so many news does somebody wait for, if for any
 
     def put(self, key: str, *, settled: bool) -> None:
         """Tell that the message *key* is settled, or (*settled* false) that it stays in the spool for now."""
         self._news.append((key, settled))
-        if self._waiting:  # said before the news are looked at: whoever does not see this sees the news
+        # Said before the news are looked at: whoever does not see this sees the news.
+        if 0 < self._awaited <= len(self._news):
             with self._changed:
                 self._changed.notify()
 
@@ -103,13 +104,13 @@ class Post:
             self._nudged = True
             self._changed.notify()
 
-    def wait(self, seconds: float) -> None:
-        """Wait until there is news or a nudge, at most *seconds*."""
+    def wait(self, seconds: float, enough: int = 1) -> None:
+        """Wait until there are *enough* news, or a nudge, at most *seconds*."""
         with self._changed:
-            self._waiting = True
-            if not self._news and not self._nudged:
+            self._awaited = max(enough, 1)
+            if len(self._news) < self._awaited and not self._nudged:
                 self._changed.wait(seconds)
-            self._waiting = self._nudged = False
+            self._awaited, self._nudged = 0, False
 
     def take(self) -> Iterator[tuple[str, bool]]:
         """Yield the news so far, oldest first."""

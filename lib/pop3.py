@@ -89,7 +89,9 @@ class Framer:
 
     def _body(self, command: Command) -> Body | None:
         buffer, start = self._buffer, self._at
-        end = buffer.find(END, start)
+        dot = buffer.find(b".", start)  # next to nothing, and base64 has none
+        stuffed = buffer.find(b"\r\n.", max(dot - 2, start)) if dot >= 0 else -1
+        end = buffer.find(END, stuffed) if stuffed >= 0 else -1
         if end >= 0:
             part = buffer[start:end] + b"\r\n"
             self._at, self._in_body = end + len(END), False
@@ -99,7 +101,7 @@ class Framer:
                 return None
             part = buffer[start : len(buffer) - keep]
             self._at = len(buffer) - keep
-        if b"\r\n.." in part:
+        if -1 < stuffed != end:
             part = part.replace(b"\r\n..", b"\r\n.")
         if self._first:
             part, self._first = part[2:], False

@@ -6,6 +6,7 @@ RFC 5321 and 2033; 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUT
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from lib.dialogue import Command, spoken
@@ -63,19 +64,32 @@ class Framer:
         while (end := self._buffer.find(b"\n", self._at)) >= 0:
             line, length = self._buffer[self._at : end].rstrip(b"\r"), end - self._at
             self._at = end + 1
-            match = REPLY_LINE.fullmatch(line)
-            if match is None or length > MAX_LINE:
-                raise PeerError(f"a reply that is none: '{visible(line, SHOWN)}'")
-            self._lines.append(match[3] or b"")
+            if length > MAX_LINE:
+                raise _none(line)
+            code, more, text = _read(line)
+            self._lines.append(text)
             self._size += length
             if self._size > MAX_REPLY:
                 break
-            if match[2] != b"-":
+            if not more:
                 lines, self._lines, self._size = tuple(self._lines), [], 0
-                return Reply(int(match[1]), lines)
+                return Reply(code, lines)
         if self._size > MAX_REPLY or len(self._buffer) - self._at > MAX_LINE:
             raise PeerError("a reply without end")
         return None
+
+
+@lru_cache(maxsize=64)
+def _read(line: bytes) -> tuple[int, bool, bytes]:
+    """Return code, whether more lines follow, and words of a reply's line; servers say the same few again and again."""
+    match = REPLY_LINE.fullmatch(line)
+    if match is None:
+        raise _none(line)
+    return int(match[1]), match[2] == b"-", match[3] or b""
+
+
+def _none(line: bytes) -> PeerError:
+    return PeerError(f"a reply that is none: '{visible(line, SHOWN)}'")
 
 
 GREETING = Command(b"", "(greeting)", alone=True)
@@ -158,9 +172,13 @@ class Stuffing:
         """Return *octets* stuffed."""
         tail = self._tail
         self._tail = (tail + octets[-2:])[-2:]
+        dot = octets.find(b".")  # next to nothing, and base64 has none
+        if dot < 0:
+            return octets
         # The two bytes sent last stand in front, so that a dot that follows them is seen.
         joined = tail + octets
-        return joined.replace(b"\r\n.", b"\r\n..")[len(tail) :] if b"\r\n." in joined else octets
+        stuffed = joined.find(b"\r\n.", dot) >= 0
+        return joined.replace(b"\r\n.", b"\r\n..")[len(tail) :] if stuffed else octets
 
 
 def parameters(offered: Features, *, size: int, eightbit: bool, utf8: bool) -> Iterator[bytes]:

@@ -25,6 +25,7 @@ FREED = b"POPFetch-Freed"  # over the beginning of MAGIC: this file holds no mes
 MAX_HEADER = 1 << 20  # a UID is a piece of a line of a POP reply, which is far shorter
 TRAILER = re.compile(rb"(POPFetch-End: ([0-9a-f]{16}) ([0-9]{20}) ([0-9a-f]{64}) )([0-9a-f]{8})\n")
 TRAILER_SIZE = 126
+SLICE = 32 << 10  # octets whose line ends are looked at together: what is made of them stays in the cache
 HEADER = re.compile(
     rb"(POPFetch-Spool: 1 ([0-9a-f]{16})\nAccount: ([!-~]*)\nUID: ([!-~]*)\nSize: ([0-9]{1,20})\n)"
     rb"Check: ([0-9a-f]{8})\n\n"
@@ -104,13 +105,13 @@ def fault(head: Header | None, last: Trailer, content: "Content") -> str:
 class Content:
     """What must be known of a message's octets, fed in pieces of any size."""
 
-    __slots__ = ("_cr", "_crlf", "_end", "_hash", "_lf", "_nul", "eightbit", "size")
+    __slots__ = ("_hash", "_held", "_last", "_regular", "eightbit", "size")
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._cr = self._lf = self._crlf = 0
-        self._nul = False
-        self._end = b""
+        self._regular = True  # no NUL so far, and no line end but CRLF
+        self._held = b""  # a CR whose LF is yet to come
+        self._last = b""
         self.size = 0
         self.eightbit = False
 
@@ -121,11 +122,16 @@ class Content:
         self._hash.update(piece)
         self.size += len(piece)
         self.eightbit = self.eightbit or not piece.isascii()
-        self._nul = self._nul or 0 in piece
-        self._cr += len(piece) - len(piece.replace(b"\r", b""))  # half the time of count()
-        self._lf += len(piece) - len(piece.replace(b"\n", b""))
-        self._crlf += piece.count(b"\r\n") + (self._end == b"\r" and piece[:1] == b"\n")
-        self._end = piece[-1:]
+        self._last = piece[-1:]
+        if not self._regular:
+            return
+        self._regular = 0 not in piece
+        for start in range(0, len(piece), SLICE):
+            part = self._held + piece[start : start + SLICE]
+            self._held = b"\r" if part.endswith(b"\r") else b""
+            part = part.removesuffix(b"\r")
+            # A third of the time of counting the line ends.
+            self._regular = self._regular and part.replace(b"\r", b"").replace(b"\n", b"\r\n") == part
 
     @property
     def sha(self) -> str:
@@ -135,4 +141,4 @@ class Content:
     @property
     def clean(self) -> bool:
         """Whether it can be passed on unchanged: only CRLF line ends, the last line ended, no NUL."""
-        return self._cr == self._lf == self._crlf and not self._nul and self._end == b"\n"
+        return self._regular and self._last == b"\n"

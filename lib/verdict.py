@@ -5,10 +5,10 @@ are looked at here and nowhere else.
 """
 
 import re
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 
-class Phase(Enum):
+class Phase(IntEnum):  # whose hash costs nothing: it is looked up four times a message
     """Where in the conversation a reply was heard."""
 
     GREETING = auto()
@@ -21,7 +21,7 @@ class Phase(Enum):
     DOT = auto()
 
 
-class Then(Enum):
+class Then(IntEnum):
     """What follows from it."""
 
     GO = auto()  # as asked

@@ -161,13 +161,13 @@ class Wire:
         self.send(dialogue.to_send())
         if not dialogue.owed:
             return
-        octets = self._receive()
+        octets, debug = self._receive(), LOG.isEnabledFor(logging.DEBUG)
         for command, piece in dialogue.receive(octets):
-            if piece.last and LOG.isEnabledFor(logging.DEBUG):  # a line a reply, however many pieces
-                # Made visible before it is cut: half a password would not be known as one.
-                LOG.debug("peer=%s command=%r reply=%s", self._peer, command.told, visible(repr(piece), SHOWN))
             if piece.last:
                 self._waited, self._dripped = 0.0, 0  # short answers from afar are no drip
+                if debug:  # a line a reply, however many pieces
+                    # Made visible before it is cut: half a password would not be known as one.
+                    LOG.debug("peer=%s command=%r reply=%s", self._peer, command.told, visible(repr(piece), SHOWN))
             yield command, piece
 
     def _receive(self) -> bytes:

@@ -16,6 +16,7 @@ FLOORS = {
     "F1": "settings account grammar dialogue message mbox journal outcome status notice sasl ownfile spoolfile",
     "F1½": "parcel slot halt caretaker",
     "F2": "wire spool duds state runlock dial_command dial_ras log cli console password signals "  # the outside world
+    "core "  # the machine
     "conf routing schedule verdict pop3 smtp listing ledger doubt",  # pure
     "F2½": "mailbox courier transaction consign recognise outbox dial definitions check judge",
     "F3": "deletions flight recovery deliver settle outgoing",

@@ -107,3 +107,27 @@ def test_without_news_the_wait_has_its_end() -> None:
     post = Post()
     post.wait(0.001)
     assert list(post.take()) == []
+
+
+def test_who_waits_for_several_news_is_woken_once_by_the_last_of_them() -> None:
+    post = Post()
+    woken: list[list[tuple[str, bool]]] = []
+
+    def fetch() -> None:
+        post.wait(LONG, enough=3)
+        woken.append(list(post.take()))
+
+    fetcher = threading.Thread(target=fetch)
+    fetcher.start()
+    for key in "abc":
+        assert fetcher.is_alive()
+        post.put(key, settled=True)
+    fetcher.join(LONG / 2)
+    assert woken == [[("a", True), ("b", True), ("c", True)]]
+
+
+def test_several_news_that_do_not_all_come_are_waited_for_no_longer_than_agreed() -> None:
+    post = Post()
+    post.put("a", settled=True)
+    post.wait(0.001, enough=2)
+    assert list(post.take()) == [("a", True)]
