@@ -94,16 +94,23 @@ def bug(error: BaseException) -> None:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, (str, bytes)):
-        text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
-        return _word(text if len(text) <= LONGEST else shortened(value))
-    if isinstance(value, int):
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, bytes):
+        text = value.decode("utf-8", "surrogateescape")
+    elif isinstance(value, int):
         return str(value)
-    if isinstance(value, float):
+    elif isinstance(value, float):
         return f"{value:.2f}"
-    if isinstance(value, tuple):
-        return _word(_addresses(value))
-    return _word(shortened(str(value)))
+    elif isinstance(value, tuple):
+        text = _addresses(value)
+    else:
+        value = text = str(value)
+    if len(text) > LONGEST and isinstance(value, (str, bytes)):
+        text = shortened(value)
+    if text and text.isprintable() and " " not in text and '"' not in text and "\\" not in text:
+        return text
+    return escaped(quoted(text))  # so that it can be undone
 
 
 def _addresses(addresses: tuple[str | bytes, ...]) -> str:
@@ -115,13 +122,6 @@ def _addresses(addresses: tuple[str | bytes, ...]) -> str:
     if len(shown) <= LONGEST and len(addresses) <= LONGEST:
         return shown
     return f"{shown[:LONGEST]}...({len(addresses)} in all)"
-
-
-def _word(text: str) -> str:
-    """Return *text* as it may stand after an equals sign: as it is, or quoted so that it can be undone."""
-    if text and text.isprintable() and " " not in text and '"' not in text and "\\" not in text:
-        return text
-    return escaped(quoted(text))
 
 
 class _Layout(logging.Formatter):

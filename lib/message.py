@@ -22,6 +22,14 @@ BOM = b"\xef\xbb\xbf"
 FROM_LINES = re.compile(rb"(?:>?From (?![ \t]*:)[^\r\n]*(?:\r{0,2}\n|\r)){1,8}")  # mbox has one, UUCP left several
 AFTER_FROM_LINES = re.compile(rb"[!-9;-~]+[ \t]*:|[\r\n]|\Z")
 NAME_OCTETS = bytes(octet for octet in range(33, 127) if octet != ord(":"))  # RFC 5322 section 3.6.8
+USUAL_NAMES = {
+    name: name.lower()
+    for name in b"""
+    ARC-Authentication-Results ARC-Message-Signature ARC-Seal Authentication-Results Cc Content-Transfer-Encoding
+    Content-Type DKIM-Signature Date Delivered-To Envelope-To From In-Reply-To List-Id List-Unsubscribe MIME-Version
+    Message-ID Received Received-SPF References Reply-To Return-Path Sender Subject To User-Agent X-Mailer X-Rcpt-To
+    """.split()
+}  # half of reading a header is to make sure of its names
 LINE_ENDS = (b"\r\r\n", b"\r\n", b"\n", b"\r")
 LONE_CR = re.compile(rb"\r(?!\0*(?:\r\0*)?\n)")
 ODD_BLANK_LINE = re.compile(rb"(?:\A|\n)[\r\0]*\n")
@@ -78,23 +86,29 @@ def scan(data: bytes) -> Head:
     texts = flat.translate(None, b"\r\0").split(b"\n", MAX_FIELDS)
     fields: list[Field] = []
     headless, blank, whole = False, False, len(lines) <= MAX_FIELDS
+    unseen = len(window) if cut else len(window) + 2
     for line, text in zip(lines[:MAX_FIELDS], texts, strict=False):
         end = at + len(line) + 1
-        seen = end < len(window) or not cut
-        name, colon, value = text.partition(b":")
-        name = name.rstrip(b" \t")
-        if not colon or not name or name.translate(None, NAME_OCTETS):
-            headless, blank, whole = not fields, not text and end <= len(window), seen
+        written, colon, value = text.partition(b":")
+        name = USUAL_NAMES.get(written) or _name(written)
+        if not colon or not name:
+            headless, blank, whole = not fields, not text and end <= len(window), end < unseen
             break
-        if not seen:
+        if end >= unseen:
             whole = False
             break
-        fields.append(Field(name.lower(), value.strip(b" \t"), at, end))
+        fields.append(Field(name, value.strip(b" \t"), at, end))
         at = end
     if at > len(window):  # the last line has no end
         at = len(window)
         fields[-1] = fields[-1]._replace(end=at)
     return Head(start, tuple(fields), at, headless, blank, whole)
+
+
+def _name(written: bytes) -> bytes:
+    """Return the name of a field in lower case, b"" if what stands before the colon is none."""
+    name = written.rstrip(b" \t")
+    return b"" if name.translate(None, NAME_OCTETS) else name.lower()
 
 
 def _start(window: bytes) -> int:

@@ -28,11 +28,7 @@ class Reply(NamedTuple):
 
     code: int
     lines: tuple[bytes, ...]
-
-    @property
-    def last(self) -> bool:
-        """A reply comes in one piece."""
-        return True
+    last: bool = True  # it comes in one piece
 
     @property
     def words(self) -> bytes:

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from threading import Condition, Event, Lock
+from threading import Lock
 
 from lib import ownfile, spoolfile
 from lib.errors import StorageError
@@ -27,7 +27,6 @@ REMEMBERED = 8 << 20  # octets of small messages that stay in memory, all togeth
 MAX_HEAD = 1 << 20  # octets that are ever searched for header fields
 LEAST = 4096  # what the smallest message counts
 OPEN_FILES = 128  # files that stay open; a process may have some hundreds
-POLL = 0.2  # seconds
 
 _NAME = re.compile(r"msg(?:\.([2-9]|[1-9][0-9]{1,8}))?\.dat")
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
@@ -53,7 +52,7 @@ class Spool:
         self.messages = 0  # how many messages these are
         self._folder = folder
         self._limit = limit
-        self._changed = Condition()
+        self._changing = Lock()
         self._held: dict[int, _Held] = {}
         self._spare: dict[int, Slot] = {}
         self._free: list[int] = []
@@ -77,12 +76,6 @@ class Spool:
             return shutil.disk_usage(self._folder).free
         except OSError:
             return sys.maxsize
-
-    def room(self, stop: Event) -> None:
-        """Wait until the spool is not full, or *stop* is set."""
-        with self._changed:
-            while self.full and not stop.is_set():
-                self._changed.wait(POLL)
 
     def recover(self) -> tuple[list[Stored], list[Corrupt]]:
         """Return what earlier passes left, by number; files that hold no message go. To be called first."""
@@ -109,7 +102,7 @@ class Spool:
 
     def receive(self, account: str, uid: bytes, announced: int) -> "Incoming":
         """Begin a message. Raises StorageError."""
-        with self._changed:
+        with self._changing:
             number = self._lowest()
             slot = self._spare.pop(number, None) or Slot(number, self._path(number))
             self._held[number] = held = _Held(slot)
@@ -147,9 +140,8 @@ class Spool:
 
     def put_off(self, number: int) -> None:
         """Let a message wait for a later pass: nobody pauses for what will not go in this one."""
-        with self._changed:
+        with self._changing:
             self._count_out(self._held[number])
-            self._changed.notify_all()
 
     def free(self, number: int) -> None:
         """Forget a message: its file is never again taken for one. Raises StorageError."""
@@ -159,7 +151,7 @@ class Spool:
 
     def make_room(self) -> None:
         """Let files that hold no message go; never raises."""
-        with self._changed:
+        with self._changing:
             useless, self._spare = list(self._spare.values()), {}
         for slot in useless:
             with contextlib.suppress(StorageError):  # the next pass tries again
@@ -167,7 +159,7 @@ class Spool:
 
     def close(self) -> None:
         """Close everything; files that hold no message go."""
-        with self._changed:
+        with self._changing:
             for held in self._held.values():
                 held.slot.close()
             self._spare.update((number, held.slot) for number, held in self._held.items() if not held.whole)
@@ -179,7 +171,7 @@ class Spool:
         if held.slot.number > OPEN_FILES:
             held.slot.close()
         size = content.size
-        with self._changed:
+        with self._changing:
             if beginning is None or self._remembered + len(beginning) > REMEMBERED:
                 beginning = None
             else:
@@ -212,7 +204,7 @@ class Spool:
     def _release(self, held: _Held, *, spare: bool) -> None:
         """Let others have its number, and its file if it is *spare*: that says by now that it holds nothing."""
         slot = held.slot
-        with self._changed:
+        with self._changing:
             del self._held[slot.number]
             if spare:
                 self._spare[slot.number] = slot
@@ -220,7 +212,6 @@ class Spool:
                 heapq.heappush(self._free, slot.number)
             self._remembered -= held.remembered
             self._count_out(held)
-            self._changed.notify_all()
 
     def _count_out(self, held: _Held) -> None:
         if held.counted:

@@ -155,6 +155,8 @@ def _of_receiver(reply: Reply) -> bool:
 
 def judged(phase: Phase, reply: Reply) -> Then:
     """Return what *reply* means; ReceiverError when it is about the receiver itself."""
+    if verdict.fine(phase, reply.code):
+        return Then.GO
     then = verdict.judge(phase, reply.code, reply.words)
     if then is Then.RECEIVER:
         hint = verdict.HINTS.get(reply.code, "")

@@ -55,6 +55,11 @@ ENHANCED = re.compile(rb"\d{3} ([245]\.\d{1,3}\.\d{1,3})(?: |$)")
 TOO_MANY_RECIPIENTS = b"4.5.3"
 
 
+def fine(phase: Phase, code: int) -> bool:
+    """Say whether a reply of *code* is the one that was asked for in *phase*, whatever its words."""
+    return TABLE[phase].get(code // 100) is Then.GO
+
+
 def judge(phase: Phase, code: int, words: bytes) -> Then:
     """Return what a reply of *code* and *words* (code first) means in *phase*.
 

@@ -527,29 +527,6 @@ def test_the_space_on_the_disk_is_known_or_taken_for_endless(tmp_path: Path) -> 
     assert 0 <= store.space < sys.maxsize == nowhere.space
 
 
-def test_a_fetcher_waits_for_room_until_a_message_is_settled(tmp_path: Path) -> None:
-    store = Spool(tmp_path, 2 * spool.LEAST)
-    never = threading.Event()
-    store.room(never)
-    numbers = [put(store).number for _ in range(2)]
-    assert store.full
-    waiter = threading.Thread(target=store.room, args=(never,))
-    waiter.start()
-    store.free(numbers[0])
-    waiter.join(10)
-    assert not waiter.is_alive()
-    assert not store.full
-    store.close()
-
-
-def test_a_fetcher_that_is_to_stop_does_not_wait(tmp_path: Path) -> None:
-    store = Spool(tmp_path, 0)
-    stop = threading.Event()
-    stop.set()
-    store.room(stop)
-    store.close()
-
-
 def test_many_threads_share_a_spool(store: Spool, tmp_path: Path) -> None:
     wrong: list[str] = []
 
