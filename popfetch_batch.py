@@ -12,6 +12,7 @@ if __name__ == "__main__":
     gc.disable()  # what is imported is no garbage: to look for some in it takes a tenth of the start
 
 import logging
+import os
 import socket
 import sys
 import time
@@ -20,6 +21,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from typing import NoReturn
 
 from lib import cli, conf, dial, log, password, schedule, state, workplace
 from lib.batch import Batch
@@ -191,9 +193,19 @@ def tell(
     return place.tell(list(mails(post, news, duds, str(settings.work_path / "duds.dat"))), known, killed)
 
 
+def leave(code: int) -> NoReturn:
+    """End at once: taking to pieces what the system takes back anyway is a tenth of a short pass."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # a pipe that nobody reads, or pythonw: as Python does it
+        sys.exit(code)
+    if sys.gettrace() or sys.getprofile():  # somebody measures, and tells when the interpreter ends
+        sys.exit(code)
+    os._exit(code)
+
+
 if __name__ == "__main__":
     gc.freeze()  # nor is it any later
     gc.enable()
-    code = main(sys.argv[1:])
-    gc.freeze()  # or the interpreter's last look for garbage takes as long as the pass itself
-    sys.exit(code)
+    leave(main(sys.argv[1:]))

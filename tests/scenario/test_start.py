@@ -34,8 +34,9 @@ NOT_NEEDED = {
 }
 # Runs the program as its scheduler does; what is printed is what was imported, and whether the collector looked on.
 REPORT = """
-import gc, runpy, sys
+import gc, os, runpy, sys
 _, asked, *sys.argv = sys.argv
+os._exit = sys.exit  # the program does not wait for the interpreter to be taken to pieces, and we want to look
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 except SystemExit as ending:
@@ -66,3 +67,9 @@ def test_an_empty_mailbox_is_found_empty_without_what_a_message_needs(
         for _ in ("the first pass", "one that finds the state of another"):
             code, frozen, *imported = start(REPORT, " ".join(asked), str(PROGRAM), "-i", str(path))
             assert (code, frozen, imported) == ("0", "True", [])
+
+
+def test_who_measures_the_program_is_not_left_without_a_result() -> None:
+    run = [sys.executable, "-m", "cProfile", str(PROGRAM), "--version"]
+    told = subprocess.run(run, check=True, capture_output=True, text=True).stdout
+    assert "function calls" in told
