@@ -67,9 +67,3 @@ def test_an_empty_mailbox_is_found_empty_without_what_a_message_needs(
         for _ in ("the first pass", "one that finds the state of another"):
             code, frozen, *imported = start(REPORT, " ".join(asked), str(PROGRAM), "-i", str(path))
             assert (code, frozen, imported) == ("0", "True", [])
-
-
-def test_who_measures_the_program_is_not_left_without_a_result() -> None:
-    run = [sys.executable, "-m", "cProfile", str(PROGRAM), "--version"]
-    told = subprocess.run(run, check=True, capture_output=True, text=True).stdout
-    assert "function calls" in told

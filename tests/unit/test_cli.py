@@ -107,3 +107,8 @@ def test_any_words_are_a_wish_or_a_usage_error(words: list[str]) -> None:
     else:
         said = wish.verb.value
     assert said.isprintable()
+
+
+def test_who_measures_the_program_is_not_left_without_a_result() -> None:
+    run = [sys.executable, "-m", "cProfile", str(HERE / "popfetch_batch.py"), "--version"]
+    assert b"function calls" in subprocess.run(run, check=True, capture_output=True).stdout
