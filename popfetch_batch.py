@@ -23,20 +23,25 @@ from pathlib import Path
 from threading import Event
 from typing import NoReturn
 
-from lib import cli, conf, dial, log, password, schedule, state, workplace
-from lib.batch import Batch
-from lib.cli import Verb, Wish
-from lib.dial import Line, Spent
+from lib.commands import cli
+from lib.commands.cli import Verb, Wish
+from lib.config import dmail_conf, password
+from lib.config.settings import Settings
 from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError
-from lib.judge import News, judge, mails
-from lib.notice import Post
-from lib.outcome import AccountOutcome, Outcome, Tally, Unwatched, Watch
-from lib.outgoing import Outgoing
-from lib.runlock import only_pass
-from lib.settings import Settings
+from lib.line import dial
+from lib.line.dial import Line, Spent
+from lib.report import log
+from lib.report.judge import News, judge, mails
+from lib.report.notice import Post
+from lib.report.outcome import AccountOutcome, Outcome, Tally, Unwatched, Watch
+from lib.run import due, stores
+from lib.run.batch import Batch
+from lib.run.outgoing import Outgoing
+from lib.run.stores import Workplace
 from lib.signals import ended_by
-from lib.state import State
-from lib.workplace import Workplace
+from lib.store import state
+from lib.store.lock import only_pass
+from lib.store.state import State
 
 HERE = Path(__file__).resolve().parent
 LOG = logging.getLogger("popfetch")
@@ -49,9 +54,9 @@ def main(words: Sequence[str]) -> Exit:
         wish = cli.parse(words)
         if wish.verb in cli.PASSES:
             return run(wish)
-        from lib import commands  # noqa: PLC0415 - cron's passes need none of it
+        from lib.commands import verbs  # noqa: PLC0415 - cron's passes need none of it
 
-        return commands.obey(wish, HERE)
+        return verbs.obey(wish, HERE)
     except PopfetchError as error:
         LOG.error("%s", log.line("end", exit=int(error.exit), words=str(error)))  # noqa: TRY400 - no bug
         complain([error])
@@ -67,7 +72,7 @@ def main(words: Sequence[str]) -> Exit:
 
 def run(wish: Wish) -> Exit:
     """Read dmail.conf, take the lock, make one pass, tell how it went."""
-    plan = conf.load(wish.conf, HERE)
+    plan = dmail_conf.load(wish.conf, HERE)
     settings, test = plan.settings, wish.verb is Verb.TEST
     log.start(settings.log_path, settings.log_level, console=test)
     for warning in plan.warnings:
@@ -80,7 +85,7 @@ def run(wish: Wish) -> Exit:
             return Exit.OK
         raise
     if wish.json or test:
-        from lib import console  # noqa: PLC0415 - see complain
+        from lib.report import console  # noqa: PLC0415 - see complain
 
         console.show(outcome, now=datetime.now(UTC), json=wish.json)
     complain(outcome.why)
@@ -91,7 +96,7 @@ def onlooker(wish: Wish) -> AbstractContextManager[Watch]:
     """Return who looks on while the pass runs: a person, or nobody."""
     if wish.verb is not Verb.TEST or wish.json:
         return nullcontext(Unwatched())
-    from lib import console  # noqa: PLC0415 - see complain
+    from lib.report import console  # noqa: PLC0415 - see complain
 
     return console.Progress()
 
@@ -99,7 +104,7 @@ def onlooker(wish: Wish) -> AbstractContextManager[Watch]:
 def complain(complaints: Sequence[PopfetchError | str]) -> None:
     """Print a line on stderr for each of *complaints*."""
     if complaints:
-        from lib import console  # noqa: PLC0415 - most passes have nothing to say
+        from lib.report import console  # noqa: PLC0415 - most passes have nothing to say
 
         console.complain(complaints)
 
@@ -113,12 +118,12 @@ def one_pass(settings: Settings, watch: Watch, killed: Event, *, scheduled: bool
         why = known.damaged or "stopped by the safety net: see --status and --duds list, mend the cause"
         raise SafetyNetError(f"{why}; nothing runs until --reset")
     interval = settings.pf_isinterval
-    if scheduled and not schedule.due(now, known.last_start, known.last_end, settings.ras_timer, interval):
+    if scheduled and not due.due(now, known.last_start, known.last_end, settings.ras_timer, interval):
         line_of(settings).hang_up()
         return Outcome()
     known = known._replace(last_start=now)
     state.save(path, known)
-    with workplace.opened(settings, known.duds_in_a_row) as place:
+    with stores.opened(settings, known.duds_in_a_row) as place:
         batch = place.batch(known, watch, killed)
         outcomes = attempt(settings, place, batch)
         accounts, news = judge(batch.memories, outcomes, time.time())

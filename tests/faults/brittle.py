@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lib import ownfile
+from lib.store import ownfile
 from tests.faults import hooks
 from tests.faults.disk import Disk, Files, Op, PowerCut
 

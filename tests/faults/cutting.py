@@ -20,9 +20,9 @@ KIND = Shape(0, hides=False, uidl=True, lmtp=False, boxes=1)
 SIZE = 60  # octets of a mail's text
 SILENCE = ("pf_timeout 1", "pf_smtp_timeout 1")
 HOOKS: tuple[dict[str, Any], ...] = (
-    {"hook": "constant", "module": "lib.courier", "name": "SILENCE", "value": 1.0},
-    {"hook": "constant", "module": "lib.deliver", "name": "SILENCE", "value": 1.0},
-    {"hook": "constant", "module": "lib.deliver", "name": "LAST_WORDS", "value": 0.2},
+    {"hook": "constant", "module": "lib.smtp.session", "name": "SILENCE", "value": 1.0},
+    {"hook": "constant", "module": "lib.smtp.deliver", "name": "SILENCE", "value": 1.0},
+    {"hook": "constant", "module": "lib.smtp.deliver", "name": "LAST_WORDS", "value": 0.2},
 )
 BROKEN = {*FINE, 76}  # a pass whose line broke may end with these
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from lib import journal, spoolfile
-from lib.facts import ACCEPTED, ASKED, OWED, REFUSED
-from lib.journal import (
+from lib.store import journal_format, spool_format
+from lib.store.journal_facts import ACCEPTED, ASKED, OWED, REFUSED
+from lib.store.journal_format import (
     Burying,
     Deleting,
     Delivered,
@@ -27,8 +27,8 @@ from lib.journal import (
     Verdicts,
     uid_key,
 )
-from lib.spool import Spool
-from lib.spoolfile import Content
+from lib.store.spool import Spool
+from lib.store.spool_format import Content
 from tests.arrivals import cut_at, in_steps
 from tests.faults.fuzz_input import Source, ground, target
 
@@ -92,20 +92,20 @@ def journal_round_trip(data: bytes) -> None:
     """What was noted is what is read; compacted it says the same, and goes on as the long one would."""
     source = Source(data)
     before, after = history(source), history(source)
-    known: journal.Ledger = {}
+    known: journal_format.Ledger = {}
     for one in before:
-        journal.apply(known, one)
-    written = b"".join(map(journal.encode, before))
-    said = journal.replay(written)
+        journal_format.apply(known, one)
+    written = b"".join(map(journal_format.encode, before))
+    said = journal_format.replay(written)
     assert said == (known, (), 0, 0, len(before))
-    short = journal.compact(known, 0.0)
-    behind = b"".join(map(journal.encode, after))
-    long_one, short_one = journal.replay(written + behind), journal.replay(short + behind)
+    short = journal_format.compact(known, 0.0)
+    behind = b"".join(map(journal_format.encode, after))
+    long_one, short_one = journal_format.replay(written + behind), journal_format.replay(short + behind)
     assert full(long_one.ledger) == full(short_one.ledger)
     assert short_one.damages == ()
 
 
-def full(ledger: journal.Ledger) -> journal.Ledger:
+def full(ledger: journal_format.Ledger) -> journal_format.Ledger:
     return {name: entries for name, entries in ledger.items() if entries}
 
 
@@ -114,22 +114,22 @@ def journal_damage(data: bytes) -> None:
     """Of a journal in which octets were changed every line that was not is believed, and nothing that was not noted."""
     source = Source(data)
     records = history(source)
-    lines = [journal.encode(one) for one in records]
+    lines = [journal_format.encode(one) for one in records]
     octets = bytearray(b"".join(lines))
     changed = set()
     for _ in range(source.number(4) if octets else 0):
         place = source.number(len(octets) - 1)
         octets[place] = source.number(255)
         changed.add(place)
-    said = journal.replay(bytes(octets))
-    known: journal.Ledger = {}
+    said = journal_format.replay(bytes(octets))
+    known: journal_format.Ledger = {}
     start, whole = 0, 0
     for one, line in zip(records, lines, strict=True):
         same = octets[start : start + len(line)] == line and (not start or octets[start - 1 : start] == b"\n")
         start += len(line)
         if same:
             whole += 1
-            journal.apply(known, one)
+            journal_format.apply(known, one)
     assert said.lines == whole
     assert full(said.ledger) == full(known)
 
@@ -137,10 +137,10 @@ def journal_damage(data: bytes) -> None:
 @target(b"bob%40x 1f 00000000 00000000 []\n", b"\0\0\0\n= 1\n", words=JOURNAL_WORDS)
 def journal_octets(data: bytes) -> None:
     """Any octets are a journal."""
-    said = journal.replay(data)
+    said = journal_format.replay(data)
     assert len(said.damages) + said.holes <= data.count(b"\n") >= said.lines
     assert 0 <= said.torn <= len(data)
-    assert journal.replay(data[: len(data) - said.torn]).damages == said.damages
+    assert journal_format.replay(data[: len(data) - said.torn]).damages == said.damages
 
 
 @target(
@@ -152,8 +152,8 @@ def journal_octets(data: bytes) -> None:
 )
 def journal_lines(data: bytes) -> None:
     """A line with right checksums is a record or damage, and what it says can be written and read again."""
-    said = journal.replay(b"".join(map(checked, data.replace(b"\n", b" ").split(b"\0"))))
-    again = journal.replay(journal.compact(said.ledger, 0.0))
+    said = journal_format.replay(b"".join(map(checked, data.replace(b"\n", b" ").split(b"\0"))))
+    again = journal_format.replay(journal_format.compact(said.ledger, 0.0))
     assert again.damages == ()
     assert repr(full(again.ledger)) == repr(full(said.ledger))  # NaN is not equal to itself
 
@@ -170,8 +170,8 @@ def journal_fields(data: bytes) -> None:
         value: Any = json.load(io.BytesIO(data))
         fields = value if isinstance(value, list) else [value]
         for letter in "SVDBXLFQGTR-+E=":
-            said = journal.replay(checked(json.dumps([letter, *fields]).encode()))
-            assert journal.replay(journal.compact(said.ledger, 0.0)).damages == ()
+            said = journal_format.replay(checked(json.dumps([letter, *fields]).encode()))
+            assert journal_format.replay(journal_format.compact(said.ledger, 0.0)).damages == ()
 
 
 # --- the spool --------------------------------------------------------------------------------------------------------
@@ -185,14 +185,14 @@ def spool_headers(data: bytes) -> None:
     """A header that is believed is one that we could have written; so is a last line."""
     checksum = b"Check: %08x\n\n" % zlib.crc32(data)
     for octets in (data, data + checksum):
-        head, end = spoolfile.read_header(octets)
+        head, end = spool_format.read_header(octets)
         if head is not None:
-            assert spoolfile.read_header(spoolfile.header(head)) == (head, len(spoolfile.header(head)))
+            assert spool_format.read_header(spool_format.header(head)) == (head, len(spool_format.header(head)))
             assert end <= len(octets)
     line = b"POPFetch-End: " + data[:101]
-    last = spoolfile.read_trailer(b"%b%08x\n" % (line, zlib.crc32(line)))
-    assert last is None or spoolfile.trailer(*last).startswith(line)
-    assert spoolfile.holds_nothing(data, last) or data.startswith(spoolfile.MAGIC)
+    last = spool_format.read_trailer(b"%b%08x\n" % (line, zlib.crc32(line)))
+    assert last is None or spool_format.trailer(*last).startswith(line)
+    assert spool_format.holds_nothing(data, last) or data.startswith(spool_format.MAGIC)
 
 
 @target(

@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import Message
 
-from lib import caretaker, log, message, routing, smtp, visible
-from lib.address import mailbox_key, parse, safe
-from lib.caretaker import paragraph
-from lib.message import Canon, Head
-from lib.routing import Rules
+from lib import visible
+from lib.mail import caretaker, message, routing
+from lib.mail.address import mailbox_key, parse, safe
+from lib.mail.caretaker import paragraph
+from lib.mail.message import Canon, Head
+from lib.mail.routing import Rules
+from lib.report import log
+from lib.smtp import smtp
 from tests.arrivals import cut_at, in_steps
 from tests.faults.fuzz_input import Source, target
 

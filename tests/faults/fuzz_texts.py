@@ -6,10 +6,11 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lib import account, conf, mbox, settings, state
-from lib.duds import Duds
+from lib.config import account, dmail_conf, settings
+from lib.config.grammar import File
 from lib.errors import SettingsError
-from lib.grammar import File
+from lib.store import duds_format, state
+from lib.store.duds import Duds
 from tests.arrivals import cut_at
 from tests.faults.fuzz_input import LONGEST, Source, ground, target
 
@@ -68,7 +69,7 @@ def duds_round_trip(data: bytes) -> None:
         pieces = cut_at(octets, source.cuts()) if octets else iter(())
         duds.append(WHEN, "bob@x", uid, sender, [whom], [why], pieces)
         assert duds.has("bob@x", uid, length)
-        given.append((uid[: mbox.LONGEST], sender, whom, octets))
+        given.append((uid[: duds_format.LONGEST], sender, whom, octets))
     listed = duds.list()
     assert [(one.uid, one.sender, *one.recipients) for one in listed] == [one[:3] for one in given]
     assert all(one.whole and one.when == WHEN and one.subject.isprintable() for one in listed)
@@ -86,7 +87,7 @@ def duds_round_trip(data: bytes) -> None:
 def unquoted(octets: bytes) -> bytes:
     """Return a message as mailbox has it, without our lines, as it was given to us."""
     lines = octets.replace(os.linesep.encode(), b"\n").split(b"\n")
-    last = next(number for number, line in enumerate(lines) if line.startswith(mbox.OURS + b"Size: "))
+    last = next(number for number, line in enumerate(lines) if line.startswith(duds_format.OURS + b"Size: "))
     del lines[: last + (2 if lines[last].endswith(b" +") else 1)]
     plain = [line[1:] if line.lstrip(b">").startswith(b"From ") and line.startswith(b">") else line for line in lines]
     return b"\r\n".join(plain)
@@ -154,7 +155,7 @@ NAMES = tuple(b"\n" + row.name.encode() + b" " for row in settings.rows())
         b":",
     ),
 )
-def dmail_conf(data: bytes) -> None:
+def conf(data: bytes) -> None:
     """Any file is settings, or problems, a line each; what is said can be shown, and shows no password."""
     first, _, second = data[:LONGEST].partition(b"\x1e")
     files = {Path("/etc/dmail.conf"): File(first, 0o600), Path("/etc/other"): File(second, 0o644)}
@@ -166,7 +167,7 @@ def dmail_conf(data: bytes) -> None:
 
     for system in ("posix", "nt"):
         try:
-            plan = conf.load(Path("/etc/dmail.conf"), Path("/opt"), read=read, system=system)
+            plan = dmail_conf.load(Path("/etc/dmail.conf"), Path("/opt"), read=read, system=system)
         except SettingsError as error:
             said = error.problems
             assert said

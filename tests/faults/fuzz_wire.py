@@ -5,15 +5,17 @@ from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from lib import listing, pop3, sasl, smtp, verdict
-from lib.dialogue import Command, Dialogue
+from lib.auth import sasl
+from lib.delivery.parcel import Errand, Parcel
 from lib.errors import PeerError
-from lib.facts import ASKED, PROMISED, Entry, Status, uid_key
-from lib.listing import Listed, Rules, Todo
-from lib.message import Canon, Head
-from lib.parcel import Errand, Parcel
-from lib.transaction import content
-from lib.verdict import Phase, Then
+from lib.mail.message import Canon, Head
+from lib.net.dialogue import Command, Dialogue
+from lib.pop import plan, pop3
+from lib.pop.plan import Listed, Rules, Todo
+from lib.smtp import smtp, verdict
+from lib.smtp.transaction import content
+from lib.smtp.verdict import Phase, Then
+from lib.store.journal_facts import ASKED, PROMISED, Entry, Status, uid_key
 from tests.arrivals import cut_at, in_steps
 from tests.faults.fuzz_input import Source, target
 
@@ -107,7 +109,7 @@ def pop3_listings(data: bytes) -> None:
     assert all(0 <= number < 10**9 for number in (*uids, *sizes))
     assert all(0 <= size < 10**15 for size in sizes.values())
     messages = [Listed(number, uids.get(number, b""), sizes[number]) for number in sorted(sizes)]
-    partition(messages, listing.plan(messages, {}, Rules(max_size=150), 0.0), {})
+    partition(messages, plan.plan(messages, {}, Rules(max_size=150), 0.0), {})
     states = (Entry("", Status.DELIVERED), Entry("", Status.SPOOLED, number=1), Entry("", Status.TROUBLED, troubles=1))
     entries = {}
     for message in messages:
@@ -115,7 +117,7 @@ def pop3_listings(data: bytes) -> None:
         word = ("", ASKED, PROMISED)[message.size % 3]
         key = uid_key(message.uid)
         entries[key] = Entry(key, state.status, number=state.number, troubles=state.troubles, deletion=word)
-    partition(messages, listing.plan(messages, entries, Rules(), 0.0), entries)
+    partition(messages, plan.plan(messages, entries, Rules(), 0.0), entries)
 
 
 def partition(messages: list[Listed], todo: Todo, entries: dict[str, Entry]) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import Any, BinaryIO, NoReturn
 
-from lib import ownfile
+from lib.store import ownfile
 from tests.faults.disk import FOLDER
 from tests.faults.zygote import tell
 

@@ -15,8 +15,8 @@ from threading import Event
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from lib import journal
-from lib.facts import ACCEPTED, SETTLED, uid_key
+from lib.store import journal_format
+from lib.store.journal_facts import ACCEPTED, SETTLED, uid_key
 from tests.faults import books
 from tests.faults.books import Books
 from tests.faults.mails import CARETAKER, chance, stock
@@ -185,7 +185,7 @@ class Ring:
 
     def on_record(self, octets: bytes) -> Callable[[Letter], bool]:
         """Return the same of a journal that holds these *octets*."""
-        entries, left = journal.replay(octets).ledger.values(), self.world.left
+        entries, left = journal_format.replay(octets).ledger.values(), self.world.left
 
         def known(letter: Letter) -> bool:
             uid = uid_key(b"embedded-%d" % letter.number)

@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 
-from lib import caretaker, log, mbox, message, notice, pop3, routing, smtp, visible
-from lib.address import parse, safe
+from lib import visible
 from lib.errors import PeerError
-from lib.routing import Rules
-from lib.spoolfile import Content
+from lib.mail import caretaker, message, routing
+from lib.mail.address import parse, safe
+from lib.mail.routing import Rules
+from lib.pop import pop3
+from lib.report import log, notice
+from lib.smtp import smtp
+from lib.store import duds_format
+from lib.store.spool_format import Content
 
 Mill = Callable[[bytes], object]
 PIECES = (
@@ -55,7 +60,7 @@ def _in_pieces(take: Callable[[bytes], object], data: bytes, size: int = 997) ->
 
 
 def _quoted(data: bytes) -> None:
-    quoter, unquoter = mbox.Quoter(), mbox.Unquoter()
+    quoter, unquoter = duds_format.Quoter(), duds_format.Unquoter()
     _in_pieces(lambda piece: unquoter.feed(quoter.feed(piece)), data)
     unquoter.feed(quoter.finish())
 
@@ -67,8 +72,8 @@ def _written(data: bytes) -> None:
 
 
 def _told(data: bytes) -> None:
-    dud = mbox.Dud(NOW, "bob", data, b"", (data,), (data,))
-    mbox.read((mbox.opening(dud, data)[0]).splitlines(keepends=True))
+    dud = duds_format.Dud(NOW, "bob", data, b"", (data,), (data,))
+    duds_format.read((duds_format.opening(dud, data)[0]).splitlines(keepends=True))
 
 
 def _heard(framer: pop3.Framer | smtp.Framer, data: bytes) -> None:
@@ -91,7 +96,7 @@ MILLS: Mapping[str, Mill] = {
     "what a spool file holds": lambda data: _in_pieces(Content().feed, data),
     "mbox quoting": _quoted,
     "what is told of a dud": _told,
-    "a dud's subject": lambda data: mbox.subject(data.splitlines(keepends=True)),
+    "a dud's subject": lambda data: duds_format.subject(data.splitlines(keepends=True)),
     "a line of the log": lambda data: log.line("message", uid=data, words=data, to=(data,) * 3),
     "words to be seen": lambda data: visible.visible(data, len(data)),
     "a notice": lambda data: notice.failing(POST, "l", PeerError(data.decode("latin-1")), since=NOW, passes=3),

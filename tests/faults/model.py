@@ -13,25 +13,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lib import deletions, fetch, pop3, recovery, workplace
-from lib.consign import Moment, consign, origins
-from lib.dialogue import Dialogue
+from lib.config.settings import KEEP_FOREVER, Account, Secret, Settings
+from lib.delivery.envelope import Moment, consign, origins
+from lib.delivery.parcel import Errand, Post, Result
+from lib.delivery.settle import Clerk
+from lib.delivery.settle import Terms as Ends
 from lib.errors import LostError, PeerError, SafetyNetError
-from lib.fetch import Fetch
-from lib.ledger import Ledger
-from lib.listing import Limits, Listed, Rules
-from lib.mailbox import Mailbox, Terms
-from lib.outcome import Tally, Unwatched
-from lib.parcel import Errand, Post, Result
-from lib.pop3 import Body, Capabilities, Status
-from lib.settings import KEEP_FOREVER, Account, Secret, Settings
-from lib.settle import Clerk
-from lib.settle import Terms as Ends
-from lib.smtp import Features, Reply
-from lib.spool import Spool, Stored
-from lib.transaction import Transaction
-from lib.visit import SESSIONS
-from lib.wire import Wire
+from lib.net.dialogue import Dialogue
+from lib.net.wire import Wire
+from lib.pop import deletions, fetch, pop3
+from lib.pop.fetch import Fetch
+from lib.pop.plan import Limits, Listed, Rules
+from lib.pop.poll import SESSIONS
+from lib.pop.pop3 import Body, Capabilities, Status
+from lib.pop.session import Mailbox, Terms
+from lib.report.outcome import Tally, Unwatched
+from lib.run import stores
+from lib.smtp.smtp import Features, Reply
+from lib.smtp.transaction import Transaction
+from lib.store import recovery
+from lib.store.journal import Ledger
+from lib.store.spool import Spool, Stored
 from tests.faults.brittle import JOURNAL, Brittle, Tape
 from tests.faults.disk import EVERYTHING, PowerCut
 from tests.faults.mails import ident
@@ -308,7 +310,7 @@ class World:
             letter.sure = "unread"
 
     def _pass(self, breaks: int | None) -> None:
-        with workplace.opened(self.settings, self.row) as place:
+        with stores.opened(self.settings, self.row) as place:
             ends = Ends(CARETAKER if self.ways.caretaker else b"", self.settings.pf_give_up)
             clerk = Clerk(place.ledger, place.spool, place.duds, ends, place.streak, Unwatched(), self.now)
             self._clerk, self._halted = clerk, False

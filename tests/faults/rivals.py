@@ -16,8 +16,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from lib import journal
-from lib.facts import SETTLED, uid_key
+from lib.store import journal_format
+from lib.store.journal_facts import SETTLED, uid_key
 from tests.bench.clients import CLIENTS, Client, Job, write
 from tests.bench.place import BenchError
 from tests.bench.servers import PASSWORD
@@ -138,7 +138,7 @@ class Place(NamedTuple):
         if self.name != "popfetch":
             return lambda _: True
         path = self.folder / "popfetch.journal"
-        ledger = journal.replay(path.read_bytes() if path.exists() else b"").ledger
+        ledger = journal_format.replay(path.read_bytes() if path.exists() else b"").ledger
         entries = {key: entry for known in ledger.values() for key, entry in known.items()}
         settled = {key for key, entry in entries.items() if entry.status in SETTLED}
         left = self.world.left

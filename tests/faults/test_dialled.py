@@ -137,7 +137,7 @@ def test_ours_is_hung_up_after_every_account_has_failed(write: Write, line: Line
 def test_ours_is_hung_up_after_a_bug(
     write: Write, line: Line, run_pass: RunPass, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lib import batch
+    from lib.run import batch
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a bug")
@@ -253,10 +253,10 @@ def test_a_dial_that_fails_is_said_and_hung_up(write: Write, line: Line, run_pas
 def test_a_line_that_does_not_come_is_given_up_and_hung_up(
     write: Write, line: Line, run_pass: RunPass, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lib import dial_command
+    from lib.line import command
 
-    monkeypatch.setattr(dial_command, "COME_LIMIT", 0.5)
-    monkeypatch.setattr(dial_command, "ASK_EVERY", 0.1)
+    monkeypatch.setattr(command, "COME_LIMIT", 0.5)
+    monkeypatch.setattr(command, "ASK_EVERY", 0.1)
     result = run_pass(write(up='echo up >> "$0.story"'))
     assert (result.code, line.story) == (69, ["up", "down"])
     assert "pf_dial_check saw no line" in result.err
@@ -269,10 +269,10 @@ def test_without_a_command_that_raises_it_a_line_that_is_down_is_no_line(write: 
 
 
 def test_a_line_that_cannot_be_hung_up_is_told_of_and_remembered(write: Write, line: Line, run_pass: RunPass) -> None:
-    from lib import dial_command
+    from lib.line import command
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dial_command, "GO_LIMIT", 0.2)
+        patch.setattr(command, "GO_LIMIT", 0.2)
         assert run_pass(write(down="exit 1")).code == 0
     assert line.is_up
     assert write.marked

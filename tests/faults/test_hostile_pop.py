@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lib import flight, wire
-from lib.spool import Spool
+from lib.net import wire
+from lib.pop import flight
+from lib.store.spool import Spool
 from tests.faults.hostile import (
     CAPABILITIES,
     FALSE_ENDS,

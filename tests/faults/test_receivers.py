@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import fetch
+from lib.pop import fetch
 from tests import talk
 from tests.embedded import PopServer, SmtpServer, SmtpTalk
 from tests.faults import matrix

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import mailbox, sasl
+from lib.auth import sasl
+from lib.pop import session
 from tests.embedded import SmtpServer
 from tests.faults.parrots import CUT, Parrots, SmtpParrots
 from tests.passes import HERE, Conf, RunPass, Secrets
@@ -130,8 +131,8 @@ def test_no_child_process_is_told_a_password(spy: Spy, smtp: SmtpServer, kind: s
 
 BUGS = {
     "a response": (sasl, "respond"),
-    "a listing": (mailbox.Mailbox, "_list"),
-    "a refusal": (mailbox.Mailbox, "_refused"),
+    "a listing": (session.Mailbox, "_list"),
+    "a refusal": (session.Mailbox, "_refused"),
 }
 
 
@@ -154,7 +155,7 @@ def test_no_traceback_shows_a_password(spy: Spy, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_command_that_has_no_log_shows_none_in_its_traceback_either() -> None:
-    script = "from lib import log; log.hide('geheim-bob'); log.bug(RuntimeError('with geheim-bob'))"
+    script = "from lib.report import log; log.hide('geheim-bob'); log.bug(RuntimeError('with geheim-bob'))"
     done = subprocess.run([sys.executable, "-c", script], cwd=HERE, capture_output=True, text=True, check=True)
     assert "RuntimeError: with ***" in done.stderr
     assert "geheim-bob" not in done.stderr

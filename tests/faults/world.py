@@ -16,7 +16,7 @@ from threading import Condition, RLock
 from types import TracebackType
 from typing import Any, Self
 
-from lib.facts import sha_key
+from lib.store.journal_facts import sha_key
 from tests.embedded import PopServer, PopTalk, SmtpServer, SmtpTalk
 from tests.faults.mails import CARETAKER, GREY, POISON, REFUSED, Mail, ident
 from tests.faults.still import unread_octets

@@ -154,7 +154,8 @@ def _import_all() -> None:
     import tomli_w  # noqa: F401
 
     import popfetch_batch  # noqa: F401
-    from lib import commands, dial_command  # noqa: F401
+    from lib.commands import verbs  # noqa: F401
+    from lib.line import command  # noqa: F401
 
     for name in ("ascii", "latin-1", "idna"):  # a pass under another user may not be able to read Python's files
         codecs.lookup(name)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lib import courier
+from lib.smtp import session
 from tests.passes import Conf, RunPass
 from tests.pki import Pki
 from tests.real import mail
@@ -96,7 +96,7 @@ def test_who_may_not_send_here_loses_nothing(office: Office) -> None:
 
 
 def test_a_port_that_speaks_tls_at_once_is_suspected(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "SILENCE", 0.5)
+    monkeypatch.setattr(session, "SILENCE", 0.5)
     user = office.dovecot.user()
     office.dovecot.fill(user, [mail.plain(4, 300).sent])
     line = pop3s(office.dovecot, user, "to=a@example.test")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.definitions import Installation, service, timer
+from lib.commands.definitions import Installation, service, timer
 
 
 def verified(analyze: str, *units: Path) -> str:

@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from lib import batch
+from lib.run import batch
 from tests.passes import Conf, RunPass, account
 from tests.peer import peer
 from tests.played import Given

@@ -10,9 +10,9 @@ from threading import Event, Thread, Timer
 
 import pytest
 
-from lib import dial_command
-from lib.dial_command import Command, Ended, run
 from lib.errors import NoLineError
+from lib.line import command
+from lib.line.command import Command, Ended, run
 
 LOG = logging.getLogger("popfetch.dial")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals of POSIX")
@@ -45,10 +45,10 @@ def made(folder: Path, up: tuple[str, ...] = (), check: tuple[str, ...] = (), do
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial_command, "ASK_EVERY", 0.05)
-    monkeypatch.setattr(dial_command, "GRACE", 0.5)
-    monkeypatch.setattr(dial_command, "COME_LIMIT", 1.0)
-    monkeypatch.setattr(dial_command, "GO_LIMIT", 0.3)
+    monkeypatch.setattr(command, "ASK_EVERY", 0.05)
+    monkeypatch.setattr(command, "GRACE", 0.5)
+    monkeypatch.setattr(command, "COME_LIMIT", 1.0)
+    monkeypatch.setattr(command, "GO_LIMIT", 0.3)
 
 
 def appears(path: Path) -> bool:
@@ -154,10 +154,10 @@ def test_a_daemon_that_a_command_leaves_behind_is_the_line_and_lives_on(tmp_path
 
 
 def test_a_command_that_never_stops_talking_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial_command, "MOST_OUTPUT", 1 << 16)
+    monkeypatch.setattr(command, "MOST_OUTPUT", 1 << 16)
     ended = run(python("while True: print('x' * 1000)"), 30, None, tmp_path)
     assert ended.why == "said more than 64 KiB"
-    assert len(ended.said) <= dial_command.SHOWN_LINES
+    assert len(ended.said) <= command.SHOWN_LINES
 
 
 def test_nothing_is_left_in_the_folder(tmp_path: Path) -> None:
@@ -182,13 +182,13 @@ def test_what_a_command_says_is_logged_line_by_line_and_harmless(
     assert told[0] == 'dial: command=pf_dial_up says="one"'
     assert told[1] == r'dial: command=pf_dial_up says="\\x1b[31mtwo\\xff"'
     assert len(told) == 3
-    assert len(told[2]) < dial_command.SHOWN_WIDTH + 100
+    assert len(told[2]) < command.SHOWN_WIDTH + 100
 
 
 def test_only_the_end_of_a_long_story_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     made(tmp_path, python("print('\\n'.join(map(str, range(1000))))")).dial(Event())
-    assert len(caplog.records) == dial_command.SHOWN_LINES
+    assert len(caplog.records) == command.SHOWN_LINES
     assert caplog.records[-1].getMessage().endswith('says="999"')
 
 
@@ -242,7 +242,7 @@ def test_a_line_that_never_comes_is_given_up(tmp_path: Path) -> None:
 
 
 def test_a_stop_ends_the_wait_for_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial_command, "COME_LIMIT", 60.0)
+    monkeypatch.setattr(command, "COME_LIMIT", 60.0)
     stop = Event()
     timer = Timer(1.0, stop.set)
     timer.start()
@@ -290,7 +290,7 @@ def test_a_check_that_still_sees_a_line_after_the_hang_up_is_told_of(
 
 
 def test_a_hang_up_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dial_command, "DOWN_LIMIT", 0.3)
+    monkeypatch.setattr(command, "DOWN_LIMIT", 0.3)
     began = time.monotonic()
     assert not made(tmp_path, exits(0), (), python("import time; time.sleep(60)")).hang_up()
     assert time.monotonic() - began < 10

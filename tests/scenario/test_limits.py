@@ -9,9 +9,9 @@ from threading import Event
 import pytest
 
 import popfetch_batch
-from lib import fetch
+from lib.config.values import Account
 from lib.halt import Halt
-from lib.values import Account
+from lib.pop import fetch
 from tests.embedded import PopServer, SmtpServer
 from tests.passes import Conf, RunPass, StartPass, account
 from tests.peer import peer

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lib import outgoing
+from lib.run import outgoing
 from tests.embedded import SmtpServer
 from tests.passes import Conf, RunPass, account
 from tests.peer import nobody, peer

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import message
-from lib.values import Account
+from lib.config.values import Account
+from lib.mail import message
 from tests.embedded import PopServer, SmtpServer
 from tests.passes import Conf, RunPass, account
 from tests.played import Given

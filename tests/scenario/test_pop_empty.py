@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.values import Account
+from lib.config.values import Account
 from tests.embedded import SmtpServer
 from tests.scenario.conftest import Server
 from tests.scenario.mails import mail

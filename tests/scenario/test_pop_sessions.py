@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.values import Account
+from lib.config.values import Account
 from tests.embedded import SmtpServer
 from tests.played import Given
 from tests.scenario.conftest import Server
@@ -152,7 +152,7 @@ def test_a_server_that_speaks_out_of_turn(server: Server, smtp: SmtpServer) -> N
 
 
 def test_a_body_without_end_is_given_up(server: Server, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lib.flight.BODY_EXTRA", 1 << 20)
+    monkeypatch.setattr("lib.pop.flight.BODY_EXTRA", 1 << 20)
     endless = f'{listing({1: "a"})}C: RETR 1\nS: +OK\n-- endless "{"x" * 100}"'
     assert server("\n== next\n".join([endless] * 3), option=DELETE).code == 76
     assert (smtp.taken, spooled(server.work)) == ([], [])

@@ -18,7 +18,7 @@ DELETE = "to=b@example.org name=bob"
 @pytest.fixture(autouse=True)
 def same_account(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the account be the same from pass to pass although its port changes."""
-    from lib.values import Account
+    from lib.config.values import Account
 
     monkeypatch.setattr(Account, "id", property(lambda self: f"{self.user}@{self.host}"))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lib import courier
+from lib.smtp import session
 from tests.pki import Pki
 from tests.scenario.conftest import Mailbox, Receiver
 from tests.scenario.mails import mail, spooled
@@ -122,7 +122,7 @@ def test_tls_or_login_refused_is_the_receiver(
 def test_a_receiver_that_wants_tls_from_the_start_is_told_of_with_the_setting(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(courier, "SILENCE", 0.3)
+    monkeypatch.setattr(session, "SILENCE", 0.3)
     result = receiver("-- stall")
     assert result.code == 75
     assert "see pf_smtp_server and pf_smtp_tls" in result.err

@@ -44,7 +44,7 @@ def session(login: str, messages: int) -> str:
 @pytest.fixture(autouse=True)
 def one_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let deletions wait for the end however slow this machine is."""
-    monkeypatch.setattr("lib.deletions.GROUP_SECONDS", 60.0)
+    monkeypatch.setattr("lib.pop.deletions.GROUP_SECONDS", 60.0)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_no_more_than_pf_window_is_sent_ahead(server: Server) -> None:
 
 
 def test_a_server_that_stumbles_is_spared_from_then_on(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lib.values.Account.id", property(lambda self: f"{self.user}@{self.host}"))
+    monkeypatch.setattr("lib.config.values.Account.id", property(lambda self: f"{self.user}@{self.host}"))
     option = "to=b@example.org name=bob"
     stumbles = f"{PIPELINING}C: UIDL\nS: +OK\nS: 1 u1\nS: .\nC: LIST\nwhat?".replace("what?", "S: ... what?")
     login = LOGIN.replace("S: -ERR", "S: +OK\nS: PIPELINING\nS: .", 1)

@@ -24,13 +24,13 @@ NOT_NEEDED = {
     "ssl",
     "subprocess",
     "tempfile",
-    "lib.check",
-    "lib.commands",
-    "lib.console",
-    "lib.dial_command",
-    "lib.dial_ras",
-    "lib.dry_run",
-    "lib.status",
+    "lib.commands.check",
+    "lib.commands.verbs",
+    "lib.report.console",
+    "lib.line.command",
+    "lib.line.ras",
+    "lib.commands.dry_run",
+    "lib.report.status",
 }
 # Runs the program as its scheduler does; what is printed is what was imported, and whether the collector looked on.
 REPORT = """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import courier
+from lib.smtp import session
 from tests.peer import nobody
 from tests.scenario.conftest import Mailbox, Receiver
 from tests.scenario.mails import mail, spooled
@@ -189,7 +189,7 @@ def test_a_reply_that_is_none(receiver: Receiver, mailbox: Mailbox, work: Path, 
 def test_a_time_out(
     receiver: Receiver, mailbox: Mailbox, work: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
-    monkeypatch.setattr(courier, "SILENCE", 0.3)
+    monkeypatch.setattr(session, "SILENCE", 0.3)
     mailbox.put(ONE)
     result = receiver(script)
     assert result.code == 75

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import account, settings
-from lib.cli import DUDS, FLAGS, SCHEDULERS
+from lib.commands.cli import DUDS, FLAGS, SCHEDULERS
+from lib.config import account, settings
 from lib.errors import Exit
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")

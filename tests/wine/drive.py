@@ -10,9 +10,9 @@ from threading import Event, Timer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from lib import dial, dial_ras
+from lib.config.settings import Secret, Settings
 from lib.errors import PopfetchError
-from lib.settings import Secret, Settings
+from lib.line import dial, ras
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     wish.setdefault("settings", {})
     if "ras_password" in wish["settings"]:
         wish["settings"]["ras_password"] = Secret(wish["settings"]["ras_password"], "here")
-    dial_ras.DIAL_LIMIT = dial_ras.HANG_UP_LIMIT = wish.get("limit", 10.0)
+    ras.DIAL_LIMIT = ras.HANG_UP_LIMIT = wish.get("limit", 10.0)
     stop = Event()
     timer = Timer(wish["stop"], stop.set) if "stop" in wish else None
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")

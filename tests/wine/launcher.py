@@ -61,7 +61,7 @@ def be_a_pass(errors: str) -> int:
     import filelock  # noqa: F401
     import tomli_w  # noqa: F401
 
-    from lib import commands  # noqa: F401
+    from lib.commands import verbs  # noqa: F401
     from popfetch_batch import main
 
     job = json.loads(sys.stdin.readline())

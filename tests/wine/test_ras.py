@@ -216,8 +216,8 @@ def test_a_line_that_another_program_joined_is_left_to_it(telephone: Telephone) 
 
 def test_wines_own_rasapi32_has_no_line_for_us(windows: Windows) -> None:
     code = (
-        "from lib import dial_ras; import logging; from threading import Event;"
-        "line = dial_ras.Ras(dial_ras.Call('x', '', '', str, ''), dial_ras.rasapi32, logging.getLogger());"
+        "from lib.line import ras; import logging; from threading import Event;"
+        "line = ras.Ras(ras.Call('x', '', '', str, ''), ras.rasapi32, logging.getLogger());"
         "print(line.is_up()); line.dial(Event())"
     )
     done = windows.run("-c", code, seconds=60)

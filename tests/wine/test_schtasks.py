@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.definitions import Installation, print_schedule
+from lib.commands.definitions import Installation, print_schedule
 from tests.wine.windows import ROOT, Windows, path
 
 pytestmark = [pytest.mark.wine, pytest.mark.timeout(300)]

@@ -1,0 +1,1 @@
+"""Who we are: SASL mechanisms."""

@@ -1,0 +1,1 @@
+"""The command line and every verb that is no pass; the definitions for cron, systemd and Windows."""

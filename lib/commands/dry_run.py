@@ -1,0 +1,84 @@
+"""--dry-run: log in, list, and say of every message who would get it and why. Nothing is changed anywhere.
+
+Headers are read with TOP, which marks nothing as read; the journal is read and not opened for writing.
+"""
+
+import time
+from collections.abc import Iterator
+
+from lib.commands.cli import Wish
+from lib.config import password
+from lib.config.dmail_conf import Plan
+from lib.config.settings import Account, Settings
+from lib.errors import Exit, PopfetchError, gravest
+from lib.mail import message, routing
+from lib.pop import plan, pop3
+from lib.pop.plan import Listed, Rules, Todo
+from lib.pop.session import Mailbox, Terms
+from lib.report import console
+from lib.store import journal_format, ownfile
+from lib.store.journal_facts import Entry
+from lib.visible import visible
+
+UNTOUCHED = "would stay as it is (delivered and kept, waiting in the spool, or over pf_max_messages)"
+
+
+def explain(plan: Plan, _wish: Wish) -> Exit:
+    """Explain every account; the exit code says whether each could be listed."""
+    data = ownfile.read(plan.settings.work_path / "popfetch.journal") or b""
+    ledger = journal_format.replay(data).ledger
+    exits = [_account(account, plan.settings, ledger.get(account.id, {})) for account in plan.settings.pf_user]
+    return gravest(exits)
+
+
+def _account(account: Account, settings: Settings, entries: dict[str, Entry]) -> Exit:
+    mailbox = Mailbox(account, "", Terms(settings.pf_timeout, settings.pf_tls_ca))
+    try:
+        mailbox = Mailbox(account, password.reveal(account.password), mailbox.terms)
+        mailbox.connect()
+        mailbox.open()
+        for line in _lines(mailbox, settings, entries):
+            console.say(line)
+        mailbox.whole(pop3.QUIT)
+    except PopfetchError as error:
+        place = "" if account.place in str(error) else f" ({account.place})"
+        console.complain([f"{account.name}: {error}{place}"])
+        return error.exit
+    finally:
+        mailbox.close()
+    return Exit.OK
+
+
+def _lines(mailbox: Mailbox, settings: Settings, entries: dict[str, Entry]) -> Iterator[str]:
+    account = mailbox.account
+    safe = "TLS" if mailbox.wire.encrypted else "no TLS"
+    yield f"{account.name}: {len(mailbox.messages)} messages, {safe}"
+    yield from (f"  warning: {warning}" for warning in mailbox.warnings)
+    rules = Rules(account.keep, settings.pf_max_size, settings.pf_max_messages)
+    todo = plan.plan(mailbox.messages, entries, rules, time.time())
+    routes = routing.rules(settings, account)
+    fates, fetched = _fates(todo), {one.number for one in (*todo.fetch, *todo.last)}
+    for one in mailbox.messages:
+        name = visible(one.uid, 40) or "no UID"
+        yield f"  message {one.number} ({name}, {one.size} octets): {fates.get(one.number, UNTOUCHED)}"
+        if one.number in fetched:
+            yield f"    {_route(mailbox, one, routes)}"
+
+
+def _fates(todo: Todo) -> dict[int, str]:
+    """Say in words what a pass would do with each listed message that it would touch."""
+    fates = dict.fromkeys(todo.delete.values(), "is delivered already; would be deleted")
+    fates.update((one.number, "is over pf_max_size; would stay on the server") for one in todo.oversize)
+    fates.update((one.number, "broke a session before; would be fetched last") for one in todo.last)
+    fates.update((one.number, "would be fetched") for one in todo.fetch)
+    return fates
+
+
+def _route(mailbox: Mailbox, one: Listed, rules: routing.Rules) -> str:
+    status, octets = mailbox.whole(pop3.top(one.number))
+    if not status.ok and not mailbox.account.to:
+        return f"who would get it cannot be said: the server refuses TOP ({visible(status.text)})"
+    route = routing.route(message.scan(octets), rules)
+    who = ", ".join(visible(address) for address in route.recipients) or "nobody: it would be a dud"
+    strangers = "; these may be strangers: set pf_accept_domain or pf_domain" if route.by_to_unfiltered else ""
+    return f"-> {who}: {visible(route.why)}{strangers}"

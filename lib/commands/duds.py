@@ -1,0 +1,168 @@
+"""--duds: list and show what lies in duds.dat, and send it again to those whom it was meant for.
+
+A dud that every one of them has accepted leaves the file; one that some accepted stays for the others; one that is
+refused again stays as it is, and counts for nothing. A dud that had no recipient is routed by today's settings.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from lib.commands import cli
+from lib.commands.cli import Wish
+from lib.config.dmail_conf import Plan
+from lib.delivery.envelope import Origin, origins
+from lib.delivery.parcel import Errand, Parcel, Result
+from lib.errors import Exit
+from lib.mail import message, routing
+from lib.mail.message import MAX_HEAD
+from lib.report import console
+from lib.smtp.deliver import Deliver, Health
+from lib.smtp.session import Courier, way
+from lib.store.duds import DudInfo, Duds
+from lib.store.lock import only_pass
+from lib.visible import visible
+
+
+def show_list(plan: Plan, _wish: Wish) -> Exit:
+    """Print a line for each dud, numbered from 1, and its reasons below."""
+    for dud in _duds(plan).list():
+        to = ", ".join(visible(who) for who in dud.recipients) or "nobody"
+        console.say(f"{dud.number}  {dud.when:%Y-%m-%d %H:%M}  {visible(dud.account)}  {dud.size} octets  to {to}")
+        console.say(f"   from <{visible(dud.sender)}>: {visible(dud.subject, 60)}")
+        for reason in dud.reasons:
+            console.say(f"   {visible(reason)}")
+    return Exit.OK
+
+
+def show_one(plan: Plan, wish: Wish) -> Exit:
+    """Print one message of duds.dat: its octets, but to a terminal control characters escaped."""
+    duds = _duds(plan)
+    console.pour(duds.chunks(_chosen(duds, wish)[0].number))
+    return Exit.OK
+
+
+def resend(plan: Plan, wish: Wish) -> Exit:
+    """Send one dud, or all, again; OWED when the receiver takes nothing now, DUDS when some stay. ReceiverError."""
+    with only_pass(plan.settings.work_path / "popfetch.lock"):
+        duds = _duds(plan)
+        stayed = [dud for dud in reversed(_chosen(duds, wish)) if not _sent(plan, duds, dud)]
+    return Exit.DUDS if stayed else Exit.OK
+
+
+def _duds(plan: Plan) -> Duds:
+    return Duds(plan.settings.work_path / "duds.dat")
+
+
+def _chosen(duds: Duds, wish: Wish) -> list[DudInfo]:
+    found = duds.list()
+    if wish.number is None:
+        return found
+    if not 1 <= wish.number <= len(found):
+        raise cli.UsageError(f"there is no dud {wish.number}: duds.dat holds {len(found)}, see --duds list")
+    return [found[wish.number - 1]]
+
+
+@dataclass(slots=True)
+class _Once:
+    """A Feed of one errand."""
+
+    errands: list[Errand]
+    result: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
+
+    def take(self) -> Errand | None:
+        """See Feed."""
+        return self.errands.pop() if self.errands else None
+
+    def poll(self) -> Errand | None:
+        """See Feed."""
+        return None
+
+    def give_back(self, errand: Errand) -> None:
+        """See Feed."""
+        self.errands.append(errand)
+
+    def done(self, result: Result) -> Iterable[Errand]:
+        """Keep what was said."""
+        self.result.update({who: (answer.status, answer.words) for who, answer in result.answers.items()})
+        return ()
+
+
+def _sent(plan: Plan, duds: Duds, dud: DudInfo) -> bool:
+    """Send one dud; say whether everybody has it now, and tell who has not."""
+    origin = origins(plan.settings)(dud.account)
+    octets = _beginning(duds.chunks(dud.number))
+    parcel = _parcel(dud, octets, origin)
+    if not parcel.recipients:
+        console.complain([f"dud {dud.number} has no recipient, and today's settings give it none"])
+        return False
+
+    def body(_: Parcel) -> Iterator[bytes]:
+        return _skipping(duds.chunks(dud.number), parcel.head.end)
+
+    once = _Once([Errand(parcel, parcel.sender, parcel.recipients, parcel.opening)])
+    try:
+        Deliver(Courier(way(plan.settings)), Health(), body, lambda *_: None).run(once, once.done)
+    finally:  # of a crowd some may have it before the receiver goes down
+        left = [who for who in parcel.recipients if once.result.get(who, ("", b""))[0] != "accepted"]
+        _take_out(duds, dud, left, len(parcel.recipients))
+    for who in left:
+        words = once.result.get(who, ("", b"no answer"))[1]
+        console.complain([f"dud {dud.number} stays: <{visible(who)}>: {visible(words)}"])
+    return not left
+
+
+def _take_out(duds: Duds, dud: DudInfo, left: list[bytes], recipients: int) -> None:
+    """Take a dud out of the file if any of its *recipients* has it now; for those who are *left* it goes in again."""
+    if len(left) == recipients:
+        return
+    if left:
+        now = datetime.fromtimestamp(time.time(), UTC)
+        duds.append(now, dud.account, dud.uid, dud.sender, left, dud.reasons, duds.chunks(dud.number))
+    duds.remove([dud.number])
+    console.say(f"dud {dud.number} is delivered to {recipients - len(left)} of {recipients}")
+
+
+def _parcel(dud: DudInfo, octets: bytes, origin: Origin) -> Parcel:
+    head, now = message.scan(octets), datetime.now(UTC)
+    where = {"account": origin.account, "host": origin.host, "ip": origin.ip, "protocol": origin.protocol}
+    line = message.received(**where, by=origin.by, when=now)
+    recipients = tuple(dud.recipients) or routing.route(head, origin.rules).recipients
+    used = message.sender(head, origin.mail_from)[1]
+    opening = message.opening(octets, head, line, used)
+    return Parcel(
+        account=dud.account,
+        label=origin.label,
+        key="",
+        uid=dud.uid,
+        number=dud.number,
+        size=dud.size,
+        sha="",
+        eightbit=True,
+        clean=False,  # other programs may have been in the file
+        body=None,
+        head=head,
+        opening=opening,
+        sender=dud.sender,
+        recipients=recipients,
+        owed=recipients,
+        since=now.timestamp(),
+        began=time.monotonic(),
+    )
+
+
+def _beginning(chunks: Iterator[bytes]) -> bytes:
+    octets = b""
+    for chunk in chunks:
+        octets += chunk
+        if len(octets) >= MAX_HEAD or b"\r\n\r\n" in octets:
+            break
+    return octets[:MAX_HEAD]
+
+
+def _skipping(chunks: Iterator[bytes], octets: int) -> Iterator[bytes]:
+    """Yield *chunks* without the first *octets*."""
+    for chunk in chunks:
+        yield chunk[octets:]
+        octets = max(octets - len(chunk), 0)

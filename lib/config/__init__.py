@@ -1,0 +1,1 @@
+"""dmail.conf: its grammar, its settings, the accounts and their passwords."""

@@ -1,0 +1,133 @@
+"""The one place where a secret becomes a password: read from a file, the environment, a command or the keyring.
+
+Nothing that is raised here holds a password, a piece of one, or what a command printed; and every password that leaves
+here is known to lib.visible, which hides it wherever it might be shown.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lib.config import values
+from lib.config.values import Secret
+from lib.errors import SettingsError
+from lib.visible import hide, visible
+
+COMMAND_SECONDS = 60  # enough for a person to answer gpg-agent; a pass must not hang on it
+MAX_OCTETS = 1 << 16  # of a password file: room for any token
+NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a FIFO in the file's place must not hang us
+OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
+
+
+def reveal(secret: Secret, *, run: Callable[..., Any] | None = None) -> str:
+    """Return the password behind *secret*: the first line of a file or of a command's output, or the text itself.
+
+    A command is run by *run* (subprocess.run) without a shell, without stdin, for COMMAND_SECONDS at most. Raises
+    SettingsError, which names the place in dmail.conf and what to do.
+    """
+    kind, _, rest = secret.source.partition(":")
+    match secret.kind:
+        case "file":
+            password = _from_file(secret, secret.folder / rest)
+        case "env":
+            password = _from_environment(secret, rest)
+        case "command":
+            password = _from_command(secret, rest, run)
+        case "keyring":
+            password = _from_keyring(secret, rest)
+        case _:
+            password = rest if kind == "literal" else secret.source
+    if not password:
+        raise _error(secret, "the password is empty")
+    if any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in password):
+        raise _error(secret, "the password holds a control character or broken text, which no server takes")
+    hide(password)
+    return password
+
+
+def _error(secret: Secret, why: str) -> SettingsError:
+    return SettingsError(f"{secret.place}: {why}")
+
+
+def _first_line(secret: Secret, octets: bytes, origin: str) -> str:
+    line, _, _ = octets.partition(b"\n")
+    try:
+        return line.removesuffix(b"\r").decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass  # raised below, outside: the context would hold the octets
+    raise _error(secret, f"{origin} is not UTF-8 text")
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | NONBLOCK)
+
+
+def _from_file(secret: Secret, path: Path) -> str:
+    """Return the first line of a regular file that nobody else can read."""
+    name = visible(f"file:{path}")
+    try:
+        with open(path, "rb", opener=_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise _error(secret, f"{name} is not a regular file")
+            if os.name == "posix" and status.st_mode & OTHERS_READ:
+                raise _error(secret, f"{name} holds a password and others can read it; {values.chmod(path)}")
+            octets = file.read(MAX_OCTETS)
+    except (OSError, ValueError) as error:
+        raise _error(secret, f"{name} cannot be read: {_words(error)}") from None
+    return _first_line(secret, octets, name)
+
+
+def _from_environment(secret: Secret, name: str) -> str:
+    password = os.environ.get(name)
+    if password is None:
+        raise _error(secret, f"the environment has no {visible(name)} (cron passes on almost nothing: set it there)")
+    return password
+
+
+def _from_command(secret: Secret, line: str, run: Callable[..., Any] | None) -> str:
+    import subprocess  # noqa: PLC0415 - only who has such a password pays for it
+
+    argv = values.argv(line)
+    program = f"command:{visible(argv[0])}"
+    try:
+        done = (run or subprocess.run)(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=COMMAND_SECONDS,
+            check=False,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except subprocess.TimeoutExpired:
+        raise _error(secret, f"{program} took longer than {COMMAND_SECONDS} s") from None
+    except (OSError, ValueError) as error:
+        raise _error(secret, f"{program} cannot be run: {_words(error)}") from None
+    if done.returncode:
+        raise _error(secret, f"{program} failed with exit code {done.returncode}; run it by hand to see why")
+    return _first_line(secret, done.stdout, f"the output of {program}")
+
+
+def _words(error: OSError | ValueError) -> str:
+    """Return the system's words alone: str(error) would repeat what was run or opened."""
+    return (error.strerror if isinstance(error, OSError) else None) or "no such name"
+
+
+def _from_keyring(secret: Secret, service: str) -> str:
+    """Ask the system's keyring (Secret Service, Windows Credential Locker, Keychain) through the keyring package."""
+    try:
+        keyring = import_module("keyring")
+    except ImportError:
+        raise _error(secret, "keyring: needs a package that is not installed; run: pip install keyring") from None
+    name = f"keyring:{visible(service)}"
+    try:
+        password = keyring.get_password(service, secret.user)
+    except keyring.errors.KeyringError:
+        raise _error(secret, f"{name} cannot be opened (a keyring is locked until its owner logs in)") from None
+    if password is None:
+        raise _error(secret, f"{name} has no password for {visible(secret.user)!r}; run: keyring set SERVICE USER")
+    return str(password)

@@ -1,0 +1,1 @@
+"""From the spool to what follows from a verdict: envelope, queue, settlement."""

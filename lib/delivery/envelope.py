@@ -1,0 +1,134 @@
+"""A spooled message becomes a parcel: who gets it, from whom, with which Received line on top. Pure.
+
+Until the receiver has said anything of a message it is routed by today's settings, so that a mended dmail.conf mends
+what waits. From the first verdict on the journal's recipients hold: nobody who accepted it may be asked again. Only
+where its lines were damaged do those count as well whom routing finds.
+"""
+
+import socket
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from lib.config.settings import Account, Secret, Settings
+from lib.delivery.parcel import Parcel
+from lib.mail import message, routing
+from lib.mail.routing import Route, Rules
+from lib.store.journal_facts import OWED, UID_KEPT, UNSURE, Entry, Verdict
+from lib.store.spool import Stored
+
+# How the journal calls what the caretaker said: an address cannot begin like this, for it holds a bare space.
+CARETAKER = b"caretaker "
+# How journal and log call the mails to pf_notify_address; no account can have this name.
+NOTICES = "(notices)"
+NOBODY = "no recipient found, and no pf_dflt_address is set"
+
+
+class Origin(NamedTuple):
+    """Where a message comes from: what routes it, and what our Received line says of it."""
+
+    account: str
+    label: str
+    host: str
+    ip: str
+    protocol: str
+    by: str
+    rules: Rules
+    mail_from: str
+
+
+class Moment(NamedTuple):
+    """When a message was fetched: in seconds since the epoch, and on the monotonic clock."""
+
+    when: float
+    tick: float
+
+
+def recipients(verdicts: Mapping[bytes, Verdict]) -> dict[bytes, Verdict]:
+    """Return the verdicts of the message's own recipients, without the caretaker's."""
+    return {who: said for who, said in verdicts.items() if not who.startswith(CARETAKER)}
+
+
+@lru_cache(maxsize=128)
+def _received(origin: Origin, second: int) -> bytes:
+    """Return our Received line; those of one account and second are the same."""
+    when = datetime.fromtimestamp(second, UTC)
+    return message.received(
+        account=origin.account, host=origin.host, ip=origin.ip, protocol=origin.protocol, by=origin.by, when=when
+    )
+
+
+def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetched: Moment) -> Parcel:
+    """Return the parcel of a spooled message."""
+    when, tick = fetched
+    head = message.scan(stored.head)
+    sender, used = message.sender(head, origin.mail_from)
+    line = _received(origin, int(when))
+    said = recipients(entry.recipients) if entry is not None and entry.recipients else {}
+    loop = message.loop(head, origin.account)
+    sure = said and UNSURE not in (entry.recipients if entry is not None else ())
+    route = Route((), "", "", by_to_unfiltered=False) if sure or loop else routing.route(head, origin.rules)
+    everybody = tuple(dict.fromkeys((*said, *route.recipients)))
+    return Parcel(
+        account=origin.account,
+        label=origin.label,
+        key=key,
+        uid=_uid(stored, entry),
+        number=stored.number,
+        size=stored.size,
+        sha=stored.sha,
+        eightbit=stored.eightbit,
+        clean=stored.clean,
+        body=stored.body,
+        head=head._replace(fields=()),  # thousands may wait, and nobody asks for the fields again
+        opening=message.opening(stored.head, head, line, used),
+        sender=entry.sender if entry is not None and said else sender,
+        recipients=everybody,
+        owed=tuple(who for who in everybody if who not in said or said[who][0] == OWED) if said else everybody,
+        since=entry.since if entry is not None and entry.since else when,
+        began=tick,
+        counts=not loop,  # anybody can write Received lines, and nobody may stop all mail with that
+        fault=loop or ("" if everybody else NOBODY),
+        unfiltered=route.by_to_unfiltered,
+        suspect=entry is not None and entry.troubles > 0,
+    )
+
+
+def _uid(stored: Stored, entry: Entry | None) -> bytes:
+    """Return the UID that the journal knows it by, of a very long one the whole; the server may have changed it."""
+    if entry is None or stored.uid[:UID_KEPT] == entry.uid:
+        return stored.uid
+    return entry.uid
+
+
+def origins(settings: Settings) -> Callable[[str], Origin]:
+    """Return what tells of an account's id where its mail comes from and who routes it, known to dmail.conf or not."""
+    by = socket.gethostname()
+
+    def origin(account: Account, name: str, label: str) -> Origin:
+        rules = routing.rules(settings, account)
+        return Origin(name, label, account.host, "", "POP3", by, rules, settings.pf_mail_from)
+
+    known = {account.id: origin(account, account.id, account.name) for account in settings.pf_user}
+
+    def find(name: str) -> Origin:
+        if name not in known:
+            found = origin(_stranger(settings, name), name, name)
+            known[name] = found if _filters(settings) else found._replace(rules=found.rules._replace(headers=()))
+        return known[name]
+
+    return find
+
+
+def _filters(settings: Settings) -> bool:
+    """Say whether nobody but people of ours can be a recipient, whatever the options of an account were."""
+    return bool(settings.pf_accept_domain or settings.pf_domain)
+
+
+def _stranger(settings: Settings, name: str) -> Account:
+    """Return what stands for an account that dmail.conf does not name any more, and for the one of our notices."""
+    host, colon, port = name.rpartition("@")[2].rpartition(":")
+    to = settings.pf_notify_address if name == NOTICES else None
+    named = host if colon and port.isdigit() and ":" not in host else name.rpartition("@")[2]
+    return Account(user=name, password=Secret("", ""), host=named, to=to, headers=settings.pf_header)

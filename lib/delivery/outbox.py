@@ -1,0 +1,78 @@
+"""What is ready for the receiver, between the fetchers that fill it and the couriers that empty it. Thread-safe."""
+
+from collections import deque
+from threading import Condition, Lock
+
+from lib.delivery.parcel import Errand
+
+
+class Outbox:
+    """A queue of errands that can be closed (no more will come) and stopped (nothing is to be delivered now)."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._work = Condition(self._lock)  # for couriers: an errand, or the end
+        self._rest = Condition(self._lock)  # for who waits until nothing is left to do
+        self._errands: deque[Errand] = deque()
+        self._out = 0
+        self._closed = False
+        self._stopped = False
+
+    def put(self, errand: Errand) -> int:
+        """Add *errand*; return how many wait."""
+        with self._lock:
+            self._errands.append(errand)
+            self._work.notify()
+            return len(self._errands)
+
+    def take(self) -> Errand | None:
+        """Wait for the next errand; None when there will be none."""
+        with self._lock:
+            self._out -= 1
+            self._rest.notify_all()
+            while not self._errands and not self._closed and not self._stopped:
+                self._work.wait()
+            self._out += 1
+            if self._stopped or not self._errands:
+                return None
+            return self._errands.popleft()
+
+    def poll(self) -> Errand | None:
+        """Return an errand that is there already, or None."""
+        with self._lock:
+            return self._errands.popleft() if self._errands and not self._stopped else None
+
+    def give_back(self, errand: Errand) -> None:
+        """Return an errand that another connection should carry, in front of the others."""
+        with self._lock:
+            self._errands.appendleft(errand)
+            self._work.notify()
+
+    def close(self) -> None:
+        """No more will come; what is there is still delivered."""
+        with self._lock:
+            self._closed = True
+            self._work.notify_all()
+
+    def stop(self) -> None:
+        """Nothing more is to be delivered in this pass."""
+        with self._lock:
+            self._stopped = True
+            self._work.notify_all()
+            self._rest.notify_all()
+
+    def enter(self) -> None:
+        """Count a courier in; it is busy until it asks for its first errand."""
+        with self._lock:
+            self._out += 1
+
+    def leave(self) -> None:
+        """Count a courier out, whatever ended it."""
+        with self._lock:
+            self._out -= 1
+            self._rest.notify_all()
+
+    def settle(self, seconds: float) -> bool:
+        """Wait at most *seconds* until nothing is left to do; say whether that is so."""
+        with self._lock:
+            return self._rest.wait_for(lambda: self._stopped or not (self._errands or self._out), seconds)

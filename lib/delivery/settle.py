@@ -1,0 +1,294 @@
+"""What becomes of a message when the receiver has spoken: delivered, owed, to the caretaker, or a dud.
+
+The order of every end: the journal's line is written (a killed pass keeps it), then the spool file is free, then the
+fetcher hears of it, which deletes only after the journal is synced. A dud is fsynced in duds.dat before any of that.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+from typing import NamedTuple
+
+from lib.delivery.envelope import CARETAKER, recipients
+from lib.delivery.parcel import Errand, Parcel, Post, Result
+from lib.errors import SafetyNetError, StorageError
+from lib.mail import caretaker
+from lib.mail.message import Canon
+from lib.report import log
+from lib.report.outcome import Tally, Watch
+from lib.store.duds import Duds
+from lib.store.journal import Ledger
+from lib.store.journal_facts import ACCEPTED, OWED, REFUSED, Burying, Delivered, Dud, Trouble, Verdict, Verdicts
+from lib.store.spool import Spool, Stored
+from lib.visible import kept
+
+LOG = logging.getLogger("popfetch.deliver")
+DAY = 86400.0
+# Octets of a large message from which the caretaker's copy is made: its header, as far as that was scanned.
+MAX_BEGINNING = 64 << 10
+# What is on record of a recipient while others have their verdict already.
+NOT_YET = b"no verdict yet"
+
+
+class Fate(NamedTuple):
+    """What follows from all verdicts of a message together."""
+
+    owed: tuple[bytes, ...] = ()
+    refused: tuple[tuple[bytes, bytes], ...] = ()
+    accepted: tuple[bytes, ...] = ()
+
+
+def fate(verdicts: dict[bytes, Verdict], *, too_old: bool) -> Fate:
+    """Sort the recipients; who is owed a message that is *too_old* counts as refused."""
+    refusing = (REFUSED, OWED) if too_old else (REFUSED,)
+    return Fate(
+        owed=tuple(who for who, (status, _) in verdicts.items() if status == OWED and not too_old),
+        refused=tuple((who, words) for who, (status, words) in verdicts.items() if status in refusing),
+        accepted=tuple(who for who, (status, _) in verdicts.items() if status == ACCEPTED),
+    )
+
+
+class Streak:
+    """Duds in a row; any delivery ends it. The safety net trips at *limit*. Thread-safe."""
+
+    def __init__(self, row: int, limit: int) -> None:
+        self._lock = Lock()
+        self._limit = limit
+        self.row = row
+        self.tripped = False
+
+    def delivered(self) -> None:
+        """Note that somebody took a message."""
+        with self._lock:
+            self.row = 0
+
+    def dud(self) -> None:
+        """Note a dud; SafetyNetError when it is one too many."""
+        with self._lock:
+            self.row += 1
+            self.tripped = self.tripped or self.row >= self._limit
+            if self.tripped:
+                raise SafetyNetError(f"{self.row} duds in a row: see --duds list, mend the cause, then --reset")
+
+
+class Terms(NamedTuple):
+    """pf_dflt_address, and pf_give_up in days."""
+
+    caretaker: bytes
+    give_up: int
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Clerk:
+    """Decides and writes down; called by every courier."""
+
+    ledger: Ledger
+    spool: Spool
+    duds: Duds
+    terms: Terms
+    streak: Streak
+    watch: Watch
+    now: Callable[[], float]
+    _lock: Lock = field(default_factory=Lock)
+    _posts: dict[str, Post] = field(default_factory=dict)
+    _tallies: dict[str, Tally] = field(default_factory=dict)
+    _copied: set[tuple[str, str]] = field(default_factory=set)  # whose copy the caretaker was offered in this pass
+    _warned: set[str] = field(default_factory=set)  # accounts whose mail may go to strangers
+
+    def expect(self, account: str, post: Post) -> None:
+        """Send news of *account* to *post* from now on."""
+        self._posts[account] = post
+
+    def tally(self, account: str) -> Tally:
+        """Return what was settled for *account* so far."""
+        return self._tallies.setdefault(account, Tally())
+
+    def accounts(self) -> tuple[str, ...]:
+        """Return those for which anything was settled so far."""
+        return tuple(account for account, tally in self._tallies.items() if any(tally.counts()))
+
+    def first(self, parcel: Parcel) -> Iterable[Errand]:
+        """Return the first errand of a parcel; none when it is a dud at once. SafetyNetError."""
+        if parcel.unfiltered:
+            self._warn_of_strangers(parcel)
+        if parcel.fault:
+            self._bury(parcel, parcel.recipients, [parcel.fault])
+            return ()
+        if parcel.owed:
+            return (Errand(parcel, parcel.sender, parcel.owed, parcel.opening),)
+        return self._conclude(parcel)
+
+    def consider(self, result: Result) -> Iterable[Errand]:
+        """Write down what a transaction came to, and return what follows at once: the caretaker's copy."""
+        errand, parcel = result.errand, result.errand.parcel
+        accepted = any(answer.status == ACCEPTED for answer in result.answers.values())
+        if accepted:
+            self.streak.delivered()
+        if accepted and self._all_at_once(result):
+            self._delivered(parcel, {who: (said.status, said.words) for who, said in result.answers.items()})
+            return ()
+        mark = CARETAKER if errand.to_caretaker else b""
+        said = {mark + who: (answer.status, kept(answer.words)) for who, answer in result.answers.items()}
+        if said:
+            if not result.final:  # a pass that is killed now must not leave them out: the journal's recipients hold
+                heard = self.ledger.of(parcel.account)[parcel.key].recipients
+                if parcel.owed[0] not in heard:  # either all of them are, or nobody is
+                    said = dict.fromkeys(parcel.owed, (OWED, NOT_YET)) | said
+            self.ledger.note(Verdicts(parcel.account, parcel.key, parcel.sender, said, self.now()))
+            try:
+                self.ledger.flush()
+            except StorageError:  # a full disk, perhaps
+                self.spool.make_room()
+                self.ledger.flush()
+        return self._conclude(parcel) if result.final else ()
+
+    def _warn_of_strangers(self, parcel: Parcel) -> None:
+        with self._lock:
+            known = parcel.account in self._warned
+            self._warned.add(parcel.account)
+        if not known:
+            why = "routed by To, which may name strangers; better: pf_accept_domain, pf_domain or to="
+            LOG.warning("%s", log.line("account", account=parcel.label, warning=why))
+
+    def leave(self, stored: Stored, key: str) -> None:
+        """Let the fetcher know that a message stays in the spool, whatever the reason."""
+        self.spool.put_off(stored.number)
+        post = self._posts.get(stored.account)
+        if post is not None:
+            post.put(key, settled=False)
+
+    def blame(self, parcel: Parcel, why: str) -> None:
+        """Remember that the receiver broke off at *parcel*: later passes send it last, so that it blocks nobody."""
+        self.ledger.note(Trouble(parcel.account, parcel.key, why, self.now()))
+        self.ledger.flush()
+
+    def _all_at_once(self, result: Result) -> bool:
+        """Say whether everybody whom the message was routed to has just accepted it; most messages end here."""
+        if result.errand.to_caretaker or not result.final:
+            return False
+        answers = result.answers
+        return all(who in answers and answers[who].status == ACCEPTED for who in result.errand.parcel.recipients)
+
+    def _conclude(self, parcel: Parcel) -> Iterable[Errand]:
+        entry = self.ledger.of(parcel.account)[parcel.key]
+        too_old = self.now() - parcel.since > self.terms.give_up * DAY
+        verdicts = dict(entry.recipients)
+        ends = fate(recipients(verdicts), too_old=too_old)
+        if ends.owed:
+            self._defer(parcel, ends.owed, verdicts)
+        elif not ends.refused:
+            self._delivered(parcel, verdicts)
+        else:
+            return self._to_caretaker(parcel, ends, verdicts, too_old=too_old)
+        return ()
+
+    def _to_caretaker(
+        self, parcel: Parcel, ends: Fate, verdicts: dict[bytes, Verdict], *, too_old: bool
+    ) -> Iterable[Errand]:
+        address = self.terms.caretaker
+        status, words = verdicts.get(CARETAKER + address, ("", b""))
+        if status == ACCEPTED:
+            self._delivered(parcel, verdicts, refused=True)
+        elif not address or status == REFUSED or (status and too_old) or address in dict(ends.refused):
+            reasons = [b"<%b>: %b" % one for one in ends.refused]
+            if status:
+                reasons.append(b"the caretaker <%b>: %b" % (address, words))
+            self._bury(parcel, tuple(who for who, _ in ends.refused), reasons)
+        elif (parcel.account, parcel.key) in self._copied:
+            self._defer(parcel, (address,), verdicts)
+        else:
+            self._copied.add((parcel.account, parcel.key))
+            return (self._copy(parcel, ends),)
+        return ()
+
+    def _copy(self, parcel: Parcel, ends: Fate) -> Errand:
+        """Return the errand of the caretaker's copy, the paragraph of who got it and who did not on top."""
+        octets = parcel.body if parcel.body is not None else self._beginning(parcel)
+        paragraph = caretaker.paragraph(list(ends.accepted), list(ends.refused))
+        copy = caretaker.copy(octets, parcel.head, parcel.opening, paragraph, parcel.sha)
+        return Errand(
+            parcel, parcel.sender, (self.terms.caretaker,), copy.opening, closing=copy.closing, to_caretaker=True
+        )
+
+    def _beginning(self, parcel: Parcel) -> bytes:
+        octets = b""
+        for chunk in self.spool.chunks(parcel.number):
+            octets += chunk
+            if len(octets) >= parcel.head.end:
+                break
+        return octets[: max(parcel.head.end, MAX_BEGINNING)]
+
+    def _delivered(self, parcel: Parcel, verdicts: dict[bytes, Verdict], *, refused: bool = False) -> None:
+        self.ledger.note(Delivered(parcel.account, parcel.key, parcel.sha, self.now()))
+        try:
+            self.ledger.flush()
+        except StorageError:  # a full disk; its own room is enough for the line that says that everybody has it
+            self.spool.free(parcel.number)
+            self.spool.make_room()
+            self.ledger.flush()
+        else:
+            self.spool.free(parcel.number)
+        self._end(parcel, "refused" if refused else "delivered", verdicts, settled=True)
+
+    def _defer(self, parcel: Parcel, owed: tuple[bytes, ...], verdicts: dict[bytes, Verdict]) -> None:
+        self.spool.put_off(parcel.number)
+        self._end(parcel._replace(recipients=owed), "deferred", verdicts, settled=False)
+
+    def _bury(self, parcel: Parcel, whom: tuple[bytes, ...], reasons: list[bytes] | list[str]) -> None:
+        """Write a dud, fsynced; only then is the message settled."""
+        canon = Canon()
+        chunks = self.spool.chunks(parcel.number) if parcel.body is None else iter((parcel.body,))
+
+        def mended() -> Iterator[bytes]:
+            yield from map(canon.feed, chunks)
+            yield canon.finish()
+
+        when = datetime.fromtimestamp(self.now(), UTC)
+        with self._lock:
+            # A pass that is killed from here on is told by the journal where to look for what it has written.
+            length = self.duds.length()
+            self.ledger.note(Burying(parcel.account, parcel.key, length))
+            self.ledger.sync()
+            try:
+                self.duds.append(when, parcel.account, parcel.uid, parcel.sender, whom, reasons, mended())
+            except StorageError:
+                if self.duds.length() == length:
+                    self.ledger.note(Burying(parcel.account, parcel.key, None))
+                raise
+        self.ledger.note(Dud(parcel.account, parcel.key, parcel.sha, self.now()))
+        self.ledger.flush()
+        self.spool.free(parcel.number)
+        self._end(parcel, "duds", {b"": (REFUSED, b"; ".join(_octets(one) for one in reasons))}, settled=True)
+        if parcel.counts:
+            self.streak.dud()
+
+    def _end(self, parcel: Parcel, how: str, verdicts: dict[bytes, Verdict], *, settled: bool) -> None:
+        with self._lock:
+            tally = self.tally(parcel.account)
+            setattr(tally, how, getattr(tally, how) + 1)
+        post = self._posts.get(parcel.account)
+        if post is not None:
+            post.put(parcel.key, settled=settled)
+        self.watch.message_settled(parcel.label, how)
+        words = b" | ".join(dict.fromkeys(words for _, words in verdicts.values()))
+        LOG.info(
+            "%s",
+            log.line(
+                "message",
+                account=parcel.label,
+                uid=parcel.uid,
+                size=parcel.size,
+                from_=b"<%b>" % parcel.sender,
+                to=parcel.recipients,
+                status=how,
+                words=words,
+                seconds=time.monotonic() - parcel.began,
+            ),
+        )
+
+
+def _octets(words: bytes | str) -> bytes:
+    return words if isinstance(words, bytes) else words.encode()

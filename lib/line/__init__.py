@@ -1,0 +1,1 @@
+"""The line: commands, or the Remote Access Service of Windows."""

@@ -1,0 +1,164 @@
+"""Who gets a message: its header fields and the account's rules make the envelope's recipients. Pure.
+
+The first header that yields an address decides, and only what it yields is filtered: nobody whom a lower header names
+gets a message because the upper one named nobody of ours. Headers are written by strangers: what cannot safely stand
+in RCPT TO:<...> is no address.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+from lib.config.settings import Account, Settings
+from lib.mail.address import MAX_ADDRESSES, mailbox_key, parse, safe
+from lib.mail.message import Field, Head
+from lib.visible import visible
+
+STANDARD = ("X-Rcpt-To", "X-Recip-To", "To")  # tried after the account's own, in this order
+SHOWN = 5  # addresses that an explanation names; it counts the others
+LONGEST = 100  # characters of an address in an explanation
+
+
+class Rules(NamedTuple):
+    """What decides who gets the messages of an account; *accept* holds domains as _domain_key makes them."""
+
+    to: bytes | None
+    headers: tuple[str, ...]
+    accept: frozenset[bytes]
+    domain: bytes | None
+    caretaker: bytes | None
+
+
+class Route(NamedTuple):
+    """Who gets a message, what said so (a header, "to=", "pf_dflt_address", "" for nobody), and why, in a sentence.
+
+    *by_to_unfiltered*: To decided, which names strangers too, and neither pf_accept_domain nor pf_domain is set.
+    """
+
+    recipients: tuple[bytes, ...]
+    header: str
+    why: str
+    by_to_unfiltered: bool
+
+
+class _Sorted(NamedTuple):
+    """What the addresses of a header came to: recipients, addresses of other domains, and what is no address."""
+
+    mine: list[bytes]
+    foreign: list[bytes]
+    unsafe: list[bytes]
+
+
+def rules(settings: Settings, account: Account) -> Rules:
+    """Return what routes the messages of *account*."""
+    headers: dict[str, str] = {}
+    for name in (*account.headers, *STANDARD):
+        headers.setdefault(name.lower(), name)
+    return Rules(
+        to=_octets(account.to),
+        headers=tuple(headers.values()),
+        accept=frozenset(_domain_key(name.encode()) for name in settings.pf_accept_domain),
+        domain=_octets(account.domain or settings.pf_domain),
+        caretaker=_octets(settings.pf_dflt_address),
+    )
+
+
+def _octets(text: str | None) -> bytes | None:
+    return text.encode() if text else None
+
+
+def route(head: Head, rules: Rules) -> Route:
+    """Return who gets the message that begins with *head*: nobody only where there is no caretaker either."""
+    if rules.to:
+        return _to(rules.to)
+    unsafe: list[bytes] = []
+    for header in rules.headers:
+        found = _addresses(head, header)
+        if len(found) > MAX_ADDRESSES:
+            return _to_caretaker(f"{header} holds more than {MAX_ADDRESSES} addresses", rules)
+        if any(map(safe, found)):
+            return _routed(header, _sorted(found, rules), rules)
+        unsafe += found
+    return _to_caretaker(f"no address in {', '.join(rules.headers)}{_ignored([], unsafe)}", rules)
+
+
+@lru_cache(maxsize=128)
+def _to(address: bytes) -> Route:
+    return Route((address,), "to=", f"to= gives {_named([address])}", by_to_unfiltered=False)
+
+
+def _addresses(head: Head, header: str) -> list[bytes]:
+    """Return what a header holds, safe or not; more than MAX_ADDRESSES is not told apart."""
+    name = header.lower().encode()
+    fields = [field for field in head.fields if field.name == name]
+    found: list[bytes] = []
+    for field in fields if name == b"to" else _topmost_run(fields):
+        found += parse(field.value)
+        if len(found) > MAX_ADDRESSES:
+            break
+    return found
+
+
+def _topmost_run(fields: list[Field]) -> list[Field]:
+    """Return those of *fields* that stand together on top: those below were there before our provider wrote its own."""
+    run = fields[:1]
+    for field in fields[1:]:
+        if field.start != run[-1].end:
+            break
+        run.append(field)
+    return run
+
+
+def _sorted(found: list[bytes], rules: Rules) -> _Sorted:
+    """Filter and rewrite: pf_accept_domain looks at the domain that stands there, pf_domain comes after it."""
+    mine: dict[bytes, bytes] = {}
+    foreign: list[bytes] = []
+    unsafe: list[bytes] = []
+    for address in found:
+        local, at, domain = address.rpartition(b"@") if b"@" in address else (address, b"", b"")
+        recipient = address if rules.domain is None else local + b"@" + rules.domain
+        if not (safe(address) and safe(recipient)):
+            unsafe.append(address)
+        elif at and rules.accept and _domain_key(domain) not in rules.accept:
+            foreign.append(address)
+        else:
+            mine.setdefault(mailbox_key(recipient), recipient)
+    return _Sorted(list(mine.values()), foreign, unsafe)
+
+
+def _domain_key(domain: bytes) -> bytes:
+    """Return what two spellings of a domain have in common: no case, no dot at the end, IDNA for other letters."""
+    key = domain.lower().removesuffix(b".")
+    if key.isascii():
+        return key
+    try:
+        return key.decode().encode("idna").lower()
+    except UnicodeError:
+        return key
+
+
+def _routed(header: str, addresses: _Sorted, rules: Rules) -> Route:
+    mine, foreign, unsafe = addresses
+    if not mine:
+        return _to_caretaker(f"{header} gave nobody of ours{_ignored(foreign, unsafe)}", rules)
+    why = f"{header} gave {_named(mine)}{_ignored(foreign, unsafe)}"
+    unfiltered = header.lower() == "to" and not rules.accept and rules.domain is None
+    return Route(tuple(mine), header, why, unfiltered)
+
+
+def _to_caretaker(why: str, rules: Rules) -> Route:
+    if rules.caretaker is None:
+        return Route((), "", f"{why}; pf_dflt_address is not set", by_to_unfiltered=False)
+    why = f"{why}; pf_dflt_address gives {_named([rules.caretaker])}"
+    return Route((rules.caretaker,), "pf_dflt_address", why, by_to_unfiltered=False)
+
+
+def _ignored(foreign: list[bytes], unsafe: list[bytes]) -> str:
+    said = f"; {_named(foreign)} ignored: not in pf_accept_domain" if foreign else ""
+    return said + (f"; {_named(unsafe)} ignored: cannot stand in RCPT TO" if unsafe else "")
+
+
+def _named(addresses: list[bytes]) -> str:
+    shown: Iterable[str] = (visible(address, LONGEST) for address in addresses[:SHOWN])
+    more = len(addresses) - SHOWN
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

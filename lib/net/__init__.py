@@ -1,0 +1,1 @@
+"""The only sockets and TLS, and who is owed a reply."""

@@ -1,0 +1,1 @@
+"""The POP side: session, plan, retrieval, duplicates, deletions; one account's poll."""

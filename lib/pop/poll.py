@@ -1,0 +1,207 @@
+"""One account in one pass: its password, its sessions, what came of it. Whatever fails here fails nobody else.
+
+A session that breaks is followed by another, one command at a time if it was the server's words that broke it, or if
+it broke off when several messages were asked for ahead; messages at which a session died get a session of their own,
+when all others are through. A refused login is never repeated.
+"""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from lib.config import password
+from lib.config.settings import Account, Settings
+from lib.delivery.envelope import Origin
+from lib.delivery.parcel import Post
+from lib.delivery.settle import Clerk
+from lib.errors import AccountError, Exit, LostError, PeerError, PopfetchError, StorageError
+from lib.halt import Halt
+from lib.pop.fetch import Fetch
+from lib.pop.plan import Limits, Rules
+from lib.pop.session import Mailbox, Terms
+from lib.report import log
+from lib.report.outcome import AccountOutcome, Tally, Watch
+from lib.store.spool import Stored
+from lib.store.state import AccountState
+
+LOG = logging.getLogger("popfetch.fetch")
+SESSIONS = 3
+
+
+class UnreachableError(AccountError):
+    """No connection to the server came about."""
+
+
+class Around(Protocol):
+    """What a visit needs of the pass around it."""
+
+    halt: Halt
+    clerk: Clerk
+    line_is_ours: bool
+    opened: dict[str, Mailbox]  # sessions that may have to be cut off
+
+    def take_in(self, stored: Stored, key: str, origin: Origin) -> None:
+        """Take a spooled message to deliver."""
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Visit:
+    """One account's turn; the Desk of its fetcher."""
+
+    account: Account
+    settings: Settings
+    post: Post
+    memory: AccountState
+    around: Around
+    watch: Watch
+    origin: Origin
+    tally: Tally = field(default_factory=Tally)
+    warnings: list[str] = field(default_factory=list)
+    _complaints: list[str] = field(default_factory=list)
+    _unfinished: bool = False
+    _in_hand: dict[str, int] = field(default_factory=dict)
+    _handed: set[str] = field(default_factory=set)
+    _troubled: bool = False  # only messages at which a session died are left
+    _lockstep: bool = False  # its server broke off at commands sent ahead; remembered for this pass only
+
+    def hand_over(self, stored: Stored, key: str) -> None:
+        """See Desk."""
+        self._handed.add(key)
+        self.around.take_in(stored, key, self.origin)
+
+    def halted(self) -> bool:
+        """See Desk."""
+        return self.around.halt.halted
+
+    def may_linger(self) -> bool:
+        """See Desk."""
+        return not self.around.line_is_ours
+
+    def now(self) -> float:
+        """See Desk."""
+        return self.around.clerk.now()
+
+    def run(self) -> AccountOutcome:
+        """Drain the account; every PopfetchError ends in the outcome, none comes out."""
+        began = time.monotonic()
+        error: PopfetchError | None = None
+        try:
+            if self.around.clerk.ledger.held(self.account.id):
+                raise StorageError(f"{self.account.name}: held until --reset, for the journal is damaged")
+            self._sessions(password.reveal(self.account.password))
+            if self._complaints:
+                error = self._told(AccountError("; ".join(self._complaints[:3])))
+            elif self._unfinished:
+                error = self._cut_short()
+        except PopfetchError as trouble:
+            cut = self._unfinished = isinstance(trouble, LostError) and self.halted()
+            error = self._cut_short() if cut else self._told(trouble)
+        for warning in self.warnings:
+            LOG.warning("%s", log.line("account", account=self.account.name, warning=warning))
+        self.watch.account_ended(self.account.name, error)
+        return AccountOutcome(
+            self.account.id,
+            self.account.name,
+            self.tally,
+            time.monotonic() - began,
+            error,
+            warnings=tuple(self.warnings),
+            judged=error is not None or not self._unfinished,
+        )
+
+    def _cut_short(self) -> PopfetchError | None:
+        why = self.around.halt.told
+        return why and AccountError(f"{self.account.name}: {why}")
+
+    def _told(self, error: PopfetchError) -> PopfetchError:
+        """Return *error* with the account's name in front, and where to look behind."""
+        if error.exit not in (Exit.ACCOUNT, Exit.LOGIN):
+            return error
+        kind = type(error) if isinstance(error, AccountError) else AccountError
+        place = "" if self.account.place in str(error) else f" ({self.account.place})"
+        return kind(f"{self.account.name}: {error}{place}")
+
+    def _sessions(self, word: str) -> None:
+        if self.halted():
+            self._unfinished = True
+            return
+        more = True
+        for turn in range(SESSIONS):
+            before, hurried = self.tally.fetched, not self._lockstep
+            try:
+                more = self._session(word)
+            except PeerError:
+                self.memory.window_one = True
+                if turn == SESSIONS - 1 or self.halted():
+                    raise
+            except UnreachableError:
+                raise
+            except LostError:
+                promising = self.tally.fetched > before or (hurried and self._lockstep)
+                if turn == SESSIONS - 1 or not promising or self.halted():
+                    raise
+            if not more or self.halted():
+                return
+
+    def _session(self, word: str) -> bool:
+        settings = self.settings
+        lockstep = self._lockstep or self.memory.window_one
+        terms = Terms(
+            settings.pf_timeout, settings.pf_tls_ca, lockstep=lockstep, ahead="" if lockstep else self.memory.ahead
+        )
+        self.memory.ahead = ""  # unless it goes well again
+        mailbox = Mailbox(self.account, word, terms)
+        try:
+            self._enter(mailbox)
+        except BaseException:
+            mailbox.close()
+            raise
+        rules = Rules(self.account.keep, settings.pf_max_size, settings.pf_max_messages)
+        limits = Limits(settings.pf_window, settings.pf_smtp_timeout, rules)
+        clerk = self.around.clerk
+        fetch = Fetch(
+            mailbox, clerk.ledger, clerk.spool, self.post, self, self.watch, self.tally, limits, self._complaints
+        )
+        fetch.carried, fetch.handed = self._in_hand, self._handed
+        fetch.sizes_lie, fetch.troubled = self.memory.sizes_lie, self._troubled
+        try:
+            fetch.drain()
+        finally:
+            self._unfinished, self._in_hand = fetch.unfinished, fetch.in_hand
+            self._lockstep, self.memory.sizes_lie = lockstep or fetch.overtaxed, fetch.sizes_lie
+            self.warnings.extend(fetch.remarks)
+            self._log(mailbox)
+        self._troubled = self._troubled or fetch.more
+        return fetch.more
+
+    def _enter(self, mailbox: Mailbox) -> None:
+        try:
+            mailbox.connect()
+        except LostError as error:
+            raise UnreachableError(str(error)) from error
+        self.around.opened[self.account.id] = mailbox
+        mailbox.open()
+        self.memory.ahead = mailbox.ahead
+        protocol = "POP3S" if mailbox.wire.encrypted else "POP3"
+        self.origin = self.origin._replace(ip=mailbox.wire.address, protocol=protocol)
+        self.warnings.extend(one for one in mailbox.warnings if one not in self.warnings)
+        if self.memory.had_uidl and not mailbox.has_uids:
+            raise AccountError("the server gives no UIDs although it did: nothing is fetched, lest it come twice")
+        self.memory.had_uidl = mailbox.has_uids
+
+    def _log(self, mailbox: Mailbox) -> None:
+        wire, tally = mailbox.wire, self.tally
+        LOG.info(
+            "%s",
+            log.line(
+                "session",
+                account=self.account.name,
+                listed=tally.listed,
+                fetched=tally.fetched,
+                deleted=tally.deleted,
+                octets=wire.octets_in,
+                tls="yes" if wire.encrypted else "no",
+                pipelining="yes" if mailbox.pipelining else "no",
+            ),
+        )

@@ -1,0 +1,282 @@
+"""An open POP3 mailbox: connected, encrypted as agreed, logged in, listed.
+
+Opening it costs as few round trips as the server allows: where it announces PIPELINING before the login, the login,
+its second CAPA, UIDL and LIST go out together, in later passes right behind the greeting. A password is sent once a
+pass, and never in the clear to a server that offered STLS. The network part of every error names the account; its
+setting is named where one is to blame.
+"""
+
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+from lib.auth import sasl
+from lib.config.settings import Account, Tls
+from lib.errors import AccountError, CertificateError, LoginError, LostError, PeerError, SilenceError, TlsError
+from lib.net.dialogue import Command, Dialogue
+from lib.net.wire import Trust, Wire
+from lib.pop import pop3
+from lib.pop.plan import Listed
+from lib.pop.pop3 import Body, Capabilities, Status
+from lib.visible import visible
+
+# Response codes that say "not now" rather than "not you" (RFC 2449 §8.1, RFC 3206).
+NOT_NOW = (b"IN-USE", b"LOGIN-DELAY", b"SYS")
+# How many commands of a login go out together: USER, PASS, CAPA, UIDL, LIST.
+LOGIN_WINDOW = 8
+# The logins of which no word waits for an answer.
+AT_ONCE = ("user", "apop", "plain")
+# A SASL initial response must fit the 255 octets of a POP3 command line (RFC 5034 §4).
+MAX_INITIAL = 255 - len(b"AUTH PLAIN \r\n")
+
+
+class Terms(NamedTuple):
+    """What a session may do: seconds of silence, further CAs, and whether commands may be sent ahead at all.
+
+    *ahead* is what Mailbox.ahead was after the session before.
+    """
+
+    silence: float
+    authorities: Path | None
+    lockstep: bool = False
+    ahead: str = ""
+
+
+class Mailbox:
+    """One session with one account."""
+
+    def __init__(self, account: Account, password: str, terms: Terms) -> None:
+        """Remember; open() does the rest."""
+        self.account = account
+        self.terms = terms
+        self.warnings: list[str] = []
+        self.messages: list[Listed] = []
+        self.has_uids = False
+        self.capabilities = Capabilities({})
+        self.dialogue: Dialogue[Status | Body] = Dialogue(pop3.Framer())
+        self.wire: Wire
+        self._knows_capa = True
+        self._early = False  # commands were sent ahead of the login's replies
+        self._pieces: deque[tuple[Command, Status | Body]] = deque()
+        self._login = sasl.Login(account.user.encode(), password.encode(), account.host.encode(), account.port)
+
+    @property
+    def _listing(self) -> tuple[Command, ...]:
+        return (pop3.CAPA, pop3.UIDL, pop3.LIST) if self._knows_capa else (pop3.UIDL, pop3.LIST)
+
+    @property
+    def ahead(self) -> str:
+        """How the next session may log in without asking for capabilities first: user, apop, plain; "" if it may not.
+
+        Only where those cannot change what is sent in the clear: with tls=off, or when TLS comes before all words.
+        """
+        certain = self.account.tls in (Tls.OFF, Tls.IMPLICIT) and self._early and self._knows_capa
+        how = self._mechanism()
+        return how if certain and self.pipelining and how in AT_ONCE else ""
+
+    @property
+    def pipelining(self) -> bool:
+        """Say whether commands may be sent ahead of their replies."""
+        return not self.terms.lockstep and b"PIPELINING" in self.capabilities
+
+    def connect(self) -> None:
+        """Open the connection; LostError when there is none to be had."""
+        try:
+            self.wire = Wire.connect(self.account.host, self.account.port, self.terms.silence)
+        except LostError as error:
+            raise LostError(f"{error}: see host and port of {self.account.place}") from error
+
+    def open(self) -> None:
+        """Log in and list over the connection; LoginError, AccountError, LostError or PeerError when that fails."""
+        greeting = self._greeted()
+        if self._knows_how():
+            self.capabilities = Capabilities({b"PIPELINING": ()})  # until the CAPA behind the login tells
+        else:
+            greeting = self._ask_first(greeting)
+        if self.account.tls in (Tls.AUTO, Tls.STARTTLS):
+            self._start_tls()
+        self._warn_of_plaintext()
+        self._early = self.pipelining
+        self.dialogue.window = LOGIN_WINDOW if self._early else 1
+        self._log_in(greeting)
+
+    def _knows_how(self) -> bool:
+        asked = self.account.auth in ("auto", self.terms.ahead)
+        return asked and bool(self.terms.ahead) and self.account.tls in (Tls.OFF, Tls.IMPLICIT)
+
+    def _ask_first(self, greeting: bytes) -> bytes:
+        """Learn what the server can do; return the greeting, which may be a second one."""
+        try:
+            self.capabilities = self._asked_capabilities()
+        except LostError:  # some servers hang up on a command that they do not know
+            if self.wire.severed:
+                raise
+            self._knows_capa = False
+            self.close()
+            self.connect()
+            greeting = self._greeted()
+        return greeting
+
+    def _greeted(self) -> bytes:
+        if self.account.tls is Tls.IMPLICIT:
+            self._encrypt()
+        self.dialogue, self._pieces = Dialogue(pop3.Framer()), deque()
+        status = self._greeting()
+        if not status.ok:
+            raise AccountError(f"the server does not greet: {visible(status.text)}")
+        return status.text
+
+    def _encrypt(self) -> None:
+        """Shake hands; what goes wrong names the settings to look at."""
+        account = self.account
+        try:
+            self.wire.start_tls(Trust(account.host, self.terms.authorities, account.pin))
+        except CertificateError as error:
+            raise CertificateError(f"{error}: see host and pin= of {account.place}, and pf_tls_ca") from error
+        except TlsError as error:
+            raise TlsError(f"{error}: see port and tls= of {account.place}") from error
+
+    def _greeting(self) -> Status:
+        try:
+            return self.whole(pop3.GREETING)[0]
+        except SilenceError as error:
+            hint = "" if self.wire.encrypted else "; does this port want tls=implicit?"
+            raise SilenceError(f"{error} (no greeting{hint})") from error
+        except PeerError as error:
+            raise PeerError(f"{error}: no POP3 server? see host and port of {self.account.place}") from error
+
+    def _asked_capabilities(self) -> Capabilities:
+        status, listing = self.whole(pop3.CAPA)
+        self._knows_capa = status.ok
+        return pop3.capabilities(listing) if status.ok else Capabilities({})
+
+    def _start_tls(self) -> None:
+        asked = self.account.tls is Tls.STARTTLS
+        if not asked and b"STLS" not in self.capabilities:
+            return
+        status, _ = self.whole(pop3.STLS)
+        if not status.ok:
+            raise AccountError(f"STLS refused ({visible(status.text)}): see tls= of {self.account.place}")
+        self._encrypt()
+        self.capabilities = self._asked_capabilities()
+
+    def _warn_of_plaintext(self) -> None:
+        if self.wire.encrypted or self.account.auth in ("apop", "cram-md5"):
+            return
+        if not _is_near(self.wire.address):
+            self.warnings.append(f"the password of {self.account.name} crosses the network in the clear")
+
+    def _log_in(self, greeting: bytes) -> None:
+        how = self._mechanism()
+        if how in AT_ONCE:
+            self._log_in_at_once(getattr(self, f"_{how}_words")(greeting))
+        else:
+            self._log_in_by_steps(how.upper().encode())
+            self.dialogue.ask(*self._listing)
+            self._list()
+
+    def _mechanism(self) -> str:
+        if self.account.auth != "auto":
+            return self.account.auth
+        if self._knows_how():
+            return self.terms.ahead
+        without_user = self.capabilities.words and b"USER" not in self.capabilities
+        return "plain" if without_user and b"PLAIN" in self.capabilities.mechanisms else "user"
+
+    def _user_words(self, _greeting: bytes) -> list[Command]:
+        user, password = self._login.user, self._login.password
+        return [pop3.secret(b"USER", user, shown="USER ***"), pop3.secret(b"PASS", password, shown="PASS ***")]
+
+    def _apop_words(self, greeting: bytes) -> list[Command]:
+        stamp = pop3.timestamp(greeting)
+        if not stamp:
+            raise AccountError(f"the server offers no APOP: see auth= of {self.account.place}")
+        proof = sasl.digest(stamp, self._login.password)
+        return [pop3.secret(b"APOP", self._login.user, proof, shown="APOP ***")]
+
+    def _plain_words(self, _greeting: bytes) -> list[Command]:
+        proof = sasl.respond(sasl.MECHANISMS[b"PLAIN"][0], self._login, b"")
+        if len(proof) <= MAX_INITIAL:
+            return [pop3.secret(b"AUTH PLAIN", proof, shown="AUTH PLAIN ***")]
+        return [
+            pop3.secret(b"AUTH PLAIN", shown="AUTH PLAIN", challenge=True),
+            pop3.secret(proof, shown="***"),
+        ]
+
+    def _log_in_at_once(self, words: list[Command]) -> None:
+        # A window of one sends them one by one, and nothing behind a refusal.
+        self.dialogue.ask(*words, *self._listing)
+        for command in words:
+            status, _ = self._heard(command)
+            if not status.ok:
+                self._refused(status.text)
+        self._list()
+
+    def _log_in_by_steps(self, mechanism: bytes) -> None:
+        """Challenge and response, a step a round trip; the two-step form is what every server takes."""
+        opening = pop3.secret(b"AUTH", mechanism, shown=f"AUTH {mechanism.decode()}", challenge=True)
+        status, _ = self.whole(opening)
+        for response in sasl.MECHANISMS[mechanism]:
+            if not status.ok:
+                break
+            proof = sasl.respond(response, self._login, status.text)
+            status, _ = self.whole(pop3.secret(proof, shown="***", challenge=True))
+        if status.challenge:  # OAuth tells what is wrong in a challenge, and wants an answer before its -ERR
+            status, _ = self.whole(pop3.secret(sasl.LAST_WORDS.get(mechanism, b""), shown="(no more)"))
+        if not status.ok:
+            self._refused(status.text)
+
+    def _refused(self, text: bytes) -> None:
+        code = pop3.response_code(text)
+        if code.startswith(NOT_NOW):
+            raise AccountError(f"no login now: {visible(text)}")
+        settings = "user and password" if self.account.auth == "auto" else "user, password and auth="
+        raise LoginError(f"login refused ({visible(text)}): check {settings} in {self.account.place}")
+
+    def _list(self) -> None:
+        if self._knows_capa:
+            again, words = self._heard(pop3.CAPA)
+            self.capabilities = pop3.capabilities(words) if again.ok else self.capabilities
+        uidl, sizes = self._heard(pop3.UIDL), self._heard(pop3.LIST)
+        if not sizes[0].ok:
+            raise AccountError(f"LIST refused: {visible(sizes[0].text)}")
+        self.has_uids = uidl[0].ok
+        uids, announced = pop3.uids(uidl[1]), pop3.sizes(sizes[1])
+        numbers = sorted(announced.keys() & uids.keys() if self.has_uids else announced.keys())
+        self.messages = [Listed(number, uids.get(number, b""), announced[number]) for number in numbers]
+
+    def whole(self, command: Command) -> tuple[Status, bytes]:
+        """Ask *command* and return its status and its whole body."""
+        self.dialogue.ask(command)
+        return self._heard(command)
+
+    def _heard(self, command: Command) -> tuple[Status, bytes]:
+        """Return the whole reply to *command*, the next one that is owed."""
+        status, parts = Status(ok=False, text=b"", last=False), []
+        while True:
+            while not self._pieces:
+                self._pieces.extend(self.wire.step(self.dialogue))
+            asked, piece = self._pieces.popleft()
+            if asked is not command:
+                raise PeerError(f"a reply to {asked.told} where {command.told} was asked")
+            if isinstance(piece, Status):
+                status = piece
+            else:
+                parts.append(piece.octets)
+            if piece.last:
+                return status, b"".join(parts)
+
+    def close(self) -> None:
+        """Drop the connection, if there is one, without QUIT: what was marked for deletion stays."""
+        if hasattr(self, "wire"):
+            self.wire.close()
+
+
+def _is_near(address: str) -> bool:
+    import ipaddress  # noqa: PLC0415 - only for logins in the clear
+
+    try:
+        place = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return place.is_loopback or place.is_private or place.is_link_local

@@ -1,0 +1,1 @@
+"""What is told: log, outcome, terminal, status, notices."""

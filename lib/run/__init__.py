@@ -1,0 +1,1 @@
+"""All threads: the pass from opened stores to the last verdict."""

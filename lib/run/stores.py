@@ -1,0 +1,120 @@
+"""What a pass works with: spool, journal, duds.dat, receiver. Opened under the lock, closed whatever happens."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event
+
+from lib.config.settings import Settings
+from lib.delivery.envelope import NOTICES, Moment, consign, origins
+from lib.delivery.settle import Clerk, Streak, Terms
+from lib.errors import StorageError
+from lib.halt import Halt
+from lib.report import log
+from lib.report.outcome import AccountOutcome, Unwatched, Watch
+from lib.run.batch import Batch
+from lib.smtp.session import way
+from lib.store import recovery
+from lib.store.duds import Duds
+from lib.store.journal import Ledger, damage_told
+from lib.store.journal_facts import Spooled, Status, uid_key
+from lib.store.spool import Corrupt, Spool, Stored
+from lib.store.state import State
+
+LOG = logging.getLogger("popfetch.spool")
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Workplace:
+    """The stores of one pass, and what the spool still holds of earlier ones, each under its name in the journal."""
+
+    settings: Settings
+    spool: Spool
+    ledger: Ledger
+    duds: Duds
+    streak: Streak
+    found: list[tuple[Stored, str]]
+    corrupt: list[Corrupt]
+    buried: list[str]  # whose mail a killed pass had written to duds.dat, and not told
+
+    def batch(self, state: State, watch: Watch, killed: Event) -> Batch:
+        """Return a pass over these stores; what was found damaged in them is its first complaint."""
+        settings = self.settings
+        terms = Terms((settings.pf_dflt_address or "").encode(), settings.pf_give_up)
+        clerk = Clerk(self.ledger, self.spool, self.duds, terms, self.streak, watch, time.time)
+        accounts, halt = dict(state.accounts), Halt(killed)
+        while self.buried:
+            clerk.tally(self.buried.pop()).duds += 1
+        batch = Batch(settings, clerk, way(settings), origins(settings), watch, accounts, halt)
+        if self.ledger.damages:
+            batch.complaints.append(StorageError(damage_told(self.ledger.damages)))
+        return batch
+
+    @property
+    def owed(self) -> int:
+        """How many messages wait in the spool."""
+        entries = (entry for account in self.ledger.entries.values() for entry in account.values())
+        return sum(entry.status is Status.SPOOLED and bool(entry.number) for entry in entries)
+
+    def tell(self, mails: Sequence[bytes], state: State, killed: Event) -> list[AccountOutcome]:
+        """Send *mails* to pf_notify_address as any other message: what is not taken now waits in the spool."""
+        batch = self.batch(state, Unwatched(), killed)
+        for mail in mails:
+            uid = hashlib.sha256(mail).hexdigest().encode()
+            incoming = self.spool.receive(NOTICES, uid, len(mail))
+            incoming.write(mail)
+            stored, key = incoming.finish(), uid_key(uid)
+            now, tick = time.time(), time.monotonic()
+            self.ledger.note(Spooled(NOTICES, key, stored.number, uid, stored.sha, stored.size, now))
+            self.ledger.flush()
+            moment = Moment(now, tick)
+            batch.send(consign(stored, key, batch.origin(NOTICES), None, moment))
+        batch.finish()
+        return batch.counted([])
+
+    def bury_corrupt(self, clerk: Clerk) -> None:
+        """Write what is damaged in the spool to duds.dat; the messages count as never fetched. SafetyNetError.
+
+        What was never synced is the rest of a power cut, and in nobody's way: its server still has it.
+        """
+        while self.corrupt and not self.ledger.damages:
+            one = self.corrupt.pop()
+            account, entry = recovery.spooled_as(self.ledger, one.number) or ("", None)
+            lasting = entry is not None and entry.lasting
+            why = f"{one.why}; the message counts as never fetched"
+            if lasting:
+                when = datetime.fromtimestamp(time.time(), UTC)
+                self.duds.append(when, account, one.uid or b"", b"", (), [why], self.spool.chunks(one.number))
+            if entry is not None:
+                self.ledger.note(Spooled(account, entry.key, 0, entry.uid, entry.sha, entry.size, entry.since))
+                self.ledger.flush()
+            self.spool.free(one.number)
+            if lasting:
+                clerk.tally(account).duds += 1
+                LOG.error("%s", log.line("spool", account=account, uid=one.uid, status="duds", words=why))
+                self.streak.dud()
+
+
+@contextmanager
+def opened(settings: Settings, duds_in_a_row: int) -> Iterator[Workplace]:
+    """Open the stores and match what the spool holds with the journal. StorageError."""
+    work = settings.work_path
+    spool, ledger = Spool(work, settings.pf_spool_limit), Ledger(work / "popfetch.journal")
+    try:
+        said = ledger.load(time.time())
+        remembers = bool(said.lines or said.damages)  # or a pass may have been killed when it had made the file
+        duds = Duds(work / "duds.dat")
+        buried = list(recovery.buried(ledger, duds))
+        whole, corrupt = spool.recover()
+        found = recovery.named(whole, corrupt, ledger, spool, remembers=remembers)
+        streak = Streak(duds_in_a_row + len(buried), settings.pf_max_duds)
+        yield Workplace(settings, spool, ledger, duds, streak, found, corrupt, buried)
+        ledger.compact(time.time())
+        ledger.sync()
+    finally:
+        spool.close()
+        ledger.close()

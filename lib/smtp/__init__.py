@@ -1,0 +1,1 @@
+"""The receiver's side: session, transaction, the verdict table."""

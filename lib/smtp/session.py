@@ -1,0 +1,214 @@
+"""An open SMTP or LMTP connection: greeted, encrypted and logged in as the settings ask.
+
+Whatever goes wrong while it is opened is the receiver's: a ReceiverError that names the setting to look at.
+"""
+
+import re
+import socket
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from lib.auth import sasl
+from lib.config import password
+from lib.config.settings import HostPort, Settings, Tls, UnixPath
+from lib.errors import LostError, PeerError, ReceiverError, SilenceError, TlsError
+from lib.net.dialogue import Command, Dialogue
+from lib.net.wire import Trust, Wire
+from lib.smtp import smtp, verdict
+from lib.smtp.smtp import Features, Reply
+from lib.smtp.verdict import Phase, Then
+from lib.visible import visible
+
+# Longest silence outside of the wait for a verdict, seconds; RFC 5321 §4.5.3.2 says five minutes, to a far server.
+SILENCE = 60.0
+# Commands sent ahead: an envelope of 100 recipients, and the next one.
+GROUP = 512
+# The best first; the plain ones are what local servers offer behind TLS.
+MECHANISMS = (b"PLAIN", b"LOGIN", b"CRAM-MD5")
+# Where to look when the receiver refuses us before there is any mail.
+HINTS = {
+    Phase.GREETING: ": see pf_smtp_server",
+    Phase.HELLO: ": see pf_smtp_protocol",
+    Phase.TLS: ": see pf_smtp_tls",
+    Phase.AUTH: ": see pf_smtp_user and pf_smtp_password",
+}
+LOOPBACK = re.compile(r"127\.|::1$|$")
+
+
+class Way(NamedTuple):
+    """How to reach the receiver: pf_smtp_*; *patience* is how many seconds a verdict may take."""
+
+    place: HostPort | UnixPath
+    lmtp: bool
+    tls: Tls
+    authorities: Path | None
+    login: sasl.Login | None
+    patience: float
+
+    def __str__(self) -> str:
+        """Name the receiver as pf_smtp_server does."""
+        return str(self.place)
+
+
+def way(settings: Settings) -> Way:
+    """Return how to reach the receiver. SettingsError when its password is not to be had."""
+    login = None
+    if settings.pf_smtp_user is not None and settings.pf_smtp_password is not None:
+        word = password.reveal(settings.pf_smtp_password).encode()
+        login = sasl.Login(settings.pf_smtp_user.encode(), word, b"", 0)
+    lmtp = settings.pf_smtp_protocol == "lmtp"
+    server, patience = settings.pf_smtp_server, float(settings.pf_smtp_timeout)
+    return Way(server, lmtp, settings.pf_smtp_tls, settings.pf_tls_ca, login, patience)
+
+
+class Courier:
+    """One connection; asks and hears, and knows nothing of messages."""
+
+    def __init__(self, way: Way) -> None:
+        """Remember; open() connects."""
+        self.way = way
+        self.features = Features({})
+        self.dialogue: Dialogue[Reply] = Dialogue(smtp.Framer())
+        self.wire: Wire | None = None
+        self._heard: deque[tuple[Command, Reply]] = deque()
+        self._broken: PeerError | None = None
+
+    @property
+    def pipelining(self) -> bool:
+        """Say whether commands may be sent ahead of their replies (RFC 2920)."""
+        return b"PIPELINING" in self.features
+
+    def open(self) -> None:
+        """Connect, greet, encrypt, log in; ReceiverError when any of it fails."""
+        try:
+            self._open()
+        except (LostError, PeerError, TlsError) as error:
+            self.close()
+            raise ReceiverError(
+                f"the receiver does not take mail: {error}: see pf_smtp_server and pf_smtp_tls"
+            ) from error
+        except ReceiverError:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        place = self.way.place
+        if isinstance(place, UnixPath):
+            self.wire = Wire.connect_local(str(place.path), SILENCE)
+        else:
+            self.wire = Wire.connect(place.host, place.port, SILENCE)
+        self._heard.clear()
+        self._broken = None
+        if self.way.tls is Tls.IMPLICIT:
+            self.wire.start_tls(self._trust())
+        self.dialogue = Dialogue(smtp.Framer())
+        self._greeted()
+        self._hello()
+        if self.way.tls is Tls.STARTTLS:
+            self._start_tls()
+        if self.way.login is not None:
+            self._log_in(self.way.login)
+        self.dialogue.window = GROUP if self.pipelining else 1
+
+    def _greeted(self) -> None:
+        try:
+            self._must(Phase.GREETING, smtp.GREETING)
+        except SilenceError as error:
+            hint = "" if self.way.tls is Tls.IMPLICIT else "; does this port want pf_smtp_tls implicit?"
+            raise SilenceError(f"{error} (no greeting{hint})") from error
+
+    def _trust(self) -> Trust:
+        place = self.way.place
+        address = self.wire.address if self.wire else ""
+        name = place.host if isinstance(place, HostPort) else "localhost"
+        return Trust(name, self.way.authorities, verify=not LOOPBACK.match(address))
+
+    def _hello(self) -> None:
+        name = own_name()
+        reply = self.ask(smtp.hello(b"LHLO" if self.way.lmtp else b"EHLO", name))
+        if reply.code // 100 == 5 and reply.code != 530 and not self.way.lmtp:
+            reply = self._must(Phase.HELLO, smtp.hello(b"HELO", name))
+            self.features = Features({})
+            return
+        self._check(Phase.HELLO, reply)
+        self.features = smtp.features(reply)
+
+    def _start_tls(self) -> None:
+        if b"STARTTLS" not in self.features:
+            raise ReceiverError(f"{self.way} offers no STARTTLS: see pf_smtp_tls")
+        self._must(Phase.TLS, smtp.STARTTLS)
+        assert self.wire is not None  # noqa: S101 - it has just answered
+        self.wire.start_tls(self._trust())
+        self._hello()
+
+    def _log_in(self, login: sasl.Login) -> None:
+        offered = self.features.mechanisms
+        mechanism = next((name for name in MECHANISMS if name in offered), None)
+        if mechanism is None:
+            raise ReceiverError(f"{self.way} offers no login that we know: see pf_smtp_user and pf_smtp_tls")
+        responses = sasl.MECHANISMS[mechanism]
+        opening = [b"AUTH", mechanism]
+        if mechanism == b"PLAIN":
+            opening.append(sasl.respond(responses[0], login, b""))
+            responses = responses[1:]
+        reply = self._must(Phase.AUTH, smtp.secret(*opening, shown=f"AUTH {mechanism.decode()} ***"))
+        for response in responses:
+            proof = sasl.respond(response, login, reply.lines[0])
+            reply = self._must(Phase.AUTH, smtp.secret(proof, shown="***"))
+        if reply.code // 100 != 2:
+            raise ReceiverError(f"{self.way} does not end the login: see pf_smtp_user")
+
+    def _must(self, phase: Phase, command: Command) -> Reply:
+        return self._check(phase, self.ask(command))
+
+    def _check(self, phase: Phase, reply: Reply) -> Reply:
+        if verdict.judge(phase, reply.code, reply.words) is not Then.GO:
+            raise ReceiverError(f"{self.way} takes no mail now ({phase.name}: {visible(reply.words)}){HINTS[phase]}")
+        return reply
+
+    def ask(self, command: Command) -> Reply:
+        """Ask one command and return its reply; nothing else may be owed, and nothing may follow it."""
+        self.dialogue.ask(command)
+        reply = self.hear()[1]
+        if self._broken is not None:
+            raise self._broken
+        return reply
+
+    def hear(self) -> tuple[Command, Reply]:
+        """Return the next reply and what it answers, in order; LostError, SilenceError, PeerError.
+
+        What was said before the receiver broke the protocol counts: it may be the 250 for a message.
+        """
+        if self.wire is None:
+            raise LostError(f"{self.way}: not connected")
+        while not self._heard:
+            if self._broken is not None:
+                raise self._broken
+            try:
+                self._heard.extend(self.wire.step(self.dialogue))
+            except PeerError as error:
+                self._broken = error
+        return self._heard.popleft()
+
+    @property
+    def owed(self) -> bool:
+        """Say whether a reply is still to come or to be read."""
+        return bool(self._heard) or not self.dialogue.idle
+
+    def close(self) -> None:
+        """Close; a QUIT is sent if nothing is owed, its answer not waited for. Never raises."""
+        wire, self.wire = self.wire, None
+        if wire is None:
+            return
+        if self.dialogue.idle:
+            with suppress(LostError):
+                wire.send(smtp.QUIT.line)
+        wire.close()
+
+
+def own_name() -> bytes:
+    """Return this machine's name as it may stand in EHLO, without asking the DNS (a line may be down)."""
+    name = socket.gethostname()
+    return name.encode() if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?", name) else b"localhost"

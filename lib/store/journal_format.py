@@ -1,0 +1,300 @@
+"""The journal: what happened to every message, a line a fact; replay is a pure function.
+
+A line is `ACCOUNT LENGTH CRC CRC JSON`: the first checksum covers account and length, the second the whole line. So of
+a damaged line of the length it should have, the account can still be named, and the damage concerns nobody else.
+
+The law of replay: any bytes give a Replay. Lines stand for themselves, so those after a damaged one count. What a power
+cut leaves is no damage: a last line without its newline, and sectors of NULs after the last Mark (a Mark says that all
+before it was on disk when it was written).
+"""
+
+import re
+import zlib
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import accumulate
+from json import JSONDecoder, JSONEncoder
+from json.encoder import encode_basestring_ascii
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from lib.store.journal_facts import (
+    ACCEPTED,
+    OWED,
+    REFUSED,
+    SETTLED,
+    UID_KEPT,
+    WORDS_KEPT,
+    Burying,
+    Deleting,
+    Delivered,
+    Dud,
+    Entry,
+    Gone,
+    Lasting,
+    Ledger,
+    Left,
+    Mark,
+    Record,
+    Renamed,
+    Seen,
+    Spooled,
+    Status,
+    Trouble,
+    Vanished,
+    Verdict,
+    Verdicts,
+    Whole,
+    finite,
+    sha_key,
+    tells_uid,
+    uid_key,
+)
+from lib.store.journal_replay import apply
+
+__all__ = [
+    "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "Damage", "Deleting", "Delivered", "Dud", "Entry", "Gone",
+    "Lasting", "Ledger", "Left", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Trouble",
+    "Vanished", "Verdict", "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key", "uid_key",
+]  # fmt: skip
+
+DAY = 86400.0
+SECTOR = 512  # octets that a disk writes whole or not at all
+_NULS = re.compile(rb"\0+")
+
+
+class Damage(NamedTuple):
+    """A line that cannot be believed: its number, from 1, and the account that it concerns, None when it may be any."""
+
+    line: int
+    account: str | None
+
+
+class Replay(NamedTuple):
+    """What a journal says."""
+
+    ledger: Ledger
+    damages: tuple[Damage, ...]
+    torn: int  # bytes at the end that a power cut or a kill left unfinished: cut them off before appending
+    holes: int  # lines inside that a power cut left unwritten: rewrite the file before appending
+    lines: int  # lines that were believed
+
+
+def encode(record: Record) -> bytes:
+    """Return the line of *record*."""
+    kind = _BY_RECORD[type(record)]
+    body = _line([kind.letter, *kind.fields(record)]).encode()
+    account, crc = _account(record.account)
+    length = b"%x " % len(body)
+    crc = zlib.crc32(length, crc)
+    return b"%b%b%08x %08x %b\n" % (account, length, crc, zlib.crc32(body, crc), body)
+
+
+def replay(data: bytes) -> Replay:
+    """Return what the journal *data* says; never raises."""
+    *lines, rest = data.split(b"\n")
+    torn, mark = len(rest), 0
+    ledger: Ledger = {}
+    bad: dict[int, str | None] = {}
+    for number, line in enumerate(lines, 1):
+        account, record = _decode(line)
+        if record is None:
+            bad[number] = account
+        elif type(record) is Mark:
+            mark = number
+        else:
+            apply(ledger, record)
+    cut = _unwritten(lines, [number for number in bad if number > mark and 0 in lines[number - 1]])
+    damages = tuple(Damage(number, account) for number, account in bad.items() if number not in cut)
+    end = len(lines)
+    while end in cut:
+        torn += len(lines[end - 1]) + 1
+        end -= 1
+    return Replay(ledger, damages, torn, sum(number <= end for number in cut), len(lines) - len(bad))
+
+
+def compact(ledger: Ledger, now: float, *, forget_vanished_after_days: int = 60) -> bytes:
+    """Return the shortest journal that says the same, less what left its server long ago and is not in the spool."""
+    horizon = now - forget_vanished_after_days * DAY
+    return b"".join(
+        encode(Whole(account, entry))
+        for account, entries in ledger.items()
+        for entry in entries.values()
+        if entry.status is Status.SPOOLED or entry.vanished is None or entry.vanished > horizon
+    )
+
+
+def _unwritten(lines: list[bytes], suspects: list[int]) -> set[int]:
+    """Return those lines in which a power cut left NULs: up to the end of a sector, where written data goes on."""
+    if not suspects:
+        return set()
+    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    return {
+        number
+        for number in suspects
+        if not any((starts[number - 1] + run.end()) % SECTOR for run in _NULS.finditer(lines[number - 1]))
+    }
+
+
+# --- lines ----------------------------------------------------------------------------------------------------------
+
+_json = JSONEncoder(separators=(",", ":")).encode
+_parse = JSONDecoder(parse_float=finite, parse_constant=finite).decode
+_SIMPLE: dict[type, Callable[[Any], str]] = {str: encode_basestring_ascii, int: int.__repr__, float: float.__repr__}
+
+
+def _line(values: list[Any]) -> str:
+    """Return *values* as JSON; an encoder that is set up anew each time costs more than all else."""
+    try:
+        return f"[{','.join([_SIMPLE[type(value)](value) for value in values])}]"
+    except KeyError:
+        return _json(values)
+
+
+@lru_cache(maxsize=4096)
+def _account(account: str) -> tuple[bytes, int]:
+    """Return how *account* stands in front of a line, and the checksum so far."""
+    name = quote(account, safe="@:", errors="surrogatepass").encode() + b" "
+    return name, zlib.crc32(name)
+
+
+@lru_cache(maxsize=4096)
+def _name(account: bytes) -> str:
+    return unquote(account.decode(), errors="surrogatepass")
+
+
+def _decode(line: bytes) -> tuple[str | None, Record | None]:
+    """Return whom *line* concerns and what it says, None for what cannot be believed."""
+    name = None
+    try:
+        account, length, started, whole, body = line.split(b" ", 4)
+        crc = zlib.crc32(line[: len(account) + len(length) + 2])
+        if started != b"%08x" % crc or int(length, 16) != len(body):
+            return None, None
+        name = _name(account)
+        if whole != b"%08x" % zlib.crc32(body, crc):
+            return name, None
+        letter, *fields = _parse(body.decode())
+        kind = _BY_LETTER[letter]
+        if [type(value) for value in fields] != kind.shape[: len(fields)]:
+            return name, None
+        return name, kind.build(name, *fields)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        return name, None
+
+
+# --- what stands in the JSON of a line: the fields but the account; octets as Latin-1, for JSON knows none ------------
+
+
+class _Kind(NamedTuple):
+    """One kind of line: its letter, its record, the record's fields as JSON, their types, and the way back."""
+
+    letter: str
+    record: type[Record]
+    fields: Callable[[Any], list[Any]]
+    shape: list[type]
+    build: Callable[..., Record]
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("latin-1")
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("latin-1")
+
+
+_VERDICTS = {ACCEPTED: ACCEPTED, OWED: OWED, REFUSED: REFUSED}
+
+
+def _said(recipients: dict[bytes, Verdict]) -> dict[str, list[str]]:
+    return {_text(who): [status, _text(words[:WORDS_KEPT])] for who, (status, words) in recipients.items()}
+
+
+def _heard(said: dict[str, list[str]]) -> dict[bytes, Verdict]:
+    return {_octets(who): (_VERDICTS[status], _octets(words)) for who, (status, words) in said.items()}
+
+
+def _kept_uid(record: Spooled) -> str:
+    """Return what the key does not say of the UID."""
+    return "" if tells_uid(record.key) else _text(record.uid[:UID_KEPT])
+
+
+# What a short line of an entry leaves out.
+_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "", [], "", 0)
+
+
+def _dump(record: Whole) -> list[Any]:
+    """Return the fields of an entry up to the last that is worth a word."""
+    entry = record.entry
+    times = (float(entry.settled), float(entry.since))
+    envelope = (_text(entry.sender), _said(entry.recipients))
+    vanished = [] if entry.vanished is None else [float(entry.vanished)]
+    burial = [] if entry.burial is None else [entry.burial]
+    fields: list[Any] = [entry.key, entry.status.value, entry.sha, *times, entry.size, entry.number, *envelope]
+    fields += [entry.troubles, entry.why, vanished, _text(entry.uid_kept), burial, entry.deletion, int(entry.lasting)]
+    while not fields[-1]:
+        fields.pop()
+    return fields
+
+
+def _load(account: str, key: str, status: str, *fields: Any) -> Whole:
+    told: tuple[Any, ...] = (*fields, *_UNSAID[len(fields) :])
+    sha, settled, since, size, number, sender, said, troubles, why, vanished, uid, burial, deletion, lasting = told
+    gone, length = float(vanished[0]) if vanished else None, int(burial[0]) if burial else None
+    envelope = (_octets(sender), _heard(said))
+    entry = Entry(key, Status(status), sha, size, number, since, settled, *envelope, troubles, why, gone)
+    entry.uid_kept, entry.burial, entry.deletion, entry.lasting = _octets(uid), length, str(deletion), lasting == 1
+    return Whole(account, entry)
+
+
+def _key_sha_at(record: Delivered | Dud) -> list[Any]:
+    return [record.key, record.sha, float(record.at)]
+
+
+_ENTRY = [str, str, str, float, float, int, int, str, dict, int, str, list, str, list, str, int]
+_KINDS = (
+    _Kind(
+        "S",
+        Spooled,
+        lambda r: [r.key, r.number, _kept_uid(r), r.sha, r.size, float(r.at)],
+        [str, int, str, str, int, float],
+        lambda account, key, number, uid, sha, size, at: Spooled(account, key, number, _octets(uid), sha, size, at),
+    ),
+    _Kind(
+        "V",
+        Verdicts,
+        lambda r: [r.key, _text(r.sender), _said(r.recipients), float(r.at)],
+        [str, str, dict, float],
+        lambda account, key, sender, said, at: Verdicts(account, key, _octets(sender), _heard(said), at),
+    ),
+    _Kind("D", Delivered, _key_sha_at, [str, str, float], Delivered),
+    _Kind(
+        "B",
+        Burying,
+        lambda r: [r.key, [] if r.length is None else [r.length]],
+        [str, list],
+        lambda account, key, length: Burying(account, key, int(length[0]) if length else None),
+    ),
+    _Kind("X", Dud, _key_sha_at, [str, str, float], Dud),
+    _Kind("L", Left, lambda r: [r.key, r.size, float(r.at)], [str, int, float], Left),
+    _Kind(
+        "F", Lasting, lambda r: [list(r.files)], [list], lambda account, files: Lasting(account, tuple(map(int, files)))
+    ),
+    _Kind(
+        "Q",
+        Deleting,
+        lambda r: [r.word, list(r.keys)],
+        [str, list],
+        lambda account, word, keys: Deleting(account, tuple(map(str, keys)), word),
+    ),
+    _Kind("G", Gone, lambda r: [list(r.keys)], [list], lambda account, keys: Gone(account, tuple(map(str, keys)))),
+    _Kind("T", Trouble, lambda r: [r.key, r.why[:WORDS_KEPT], float(r.at)], [str, str, float], Trouble),
+    _Kind("R", Renamed, lambda r: [r.old, r.new], [str, str], Renamed),
+    _Kind("-", Vanished, lambda r: [r.key, float(r.at)], [str, float], Vanished),
+    _Kind("+", Seen, lambda r: [r.key], [str], Seen),
+    _Kind("E", Whole, _dump, _ENTRY, _load),
+    _Kind("=", Mark, lambda _: [], [], Mark),
+)
+_BY_LETTER = {kind.letter: kind for kind in _KINDS}
+_BY_RECORD = {kind.record: kind for kind in _KINDS}

@@ -1,0 +1,95 @@
+"""What a pass finds that an earlier one left: whole messages in the spool, half a burial, files that belong to nobody.
+
+The journal says what a file is. One that it does not call spooled was settled, or never finished, before a power cut
+brought it back: it is freed, for its server still has it if it is owed to anybody. Where the journal cannot say, for
+there is none or it is damaged, nothing is freed: rather twice than lost.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lib.store.duds import Duds
+from lib.store.journal import Ledger
+from lib.store.journal_facts import SETTLED, Burying, Dud, Entry, Spooled, Status, sha_key, uid_key
+from lib.store.spool import Corrupt, Spool, Stored
+
+
+def buried(ledger: Ledger, duds: Duds) -> Iterator[str]:
+    """Settle what a killed pass had written to duds.dat, undo what it had begun to write; yield whose it was."""
+    for account, entries in ledger.entries.items():
+        for key, entry in list(entries.items()):
+            if entry.burial is None or entry.status in SETTLED:
+                continue
+            if duds.has(account, entry.uid, entry.burial):
+                ledger.note(Dud(account, key, entry.sha, time.time()))
+                yield account
+            else:
+                ledger.note(Burying(account, key, None))
+
+
+def named(
+    whole: Iterable[Stored], corrupt: Iterable[Corrupt], ledger: Ledger, spool: Spool, *, remembers: bool
+) -> list[tuple[Stored, str]]:
+    """Return each spooled message with its name in the journal, which also learns which files are gone.
+
+    Messages of accounts that are held stay where they are, and so do those that are *corrupt*. Unless the journal
+    *remembers*, for it is new, everything that is whole counts as spooled.
+    """
+    if not remembers:
+        adopt(whole := list(whole), ledger)
+        ledger.sync()
+    names = _names(ledger)
+    found = []
+    for stored in whole:
+        key = names.pop((stored.account, stored.number, stored.sha), None)
+        if ledger.held(stored.account):
+            continue
+        if key is None:
+            spool.free(stored.number)
+        else:
+            found.append((stored, key))
+    there = {one.number for one in corrupt}
+    for (account, number, _), key in names.items():
+        entry = ledger.of(account)[key]
+        if number not in there and not ledger.held(account):
+            ledger.note(Spooled(account, key, 0, entry.uid, entry.sha, entry.size, entry.since))
+    return found
+
+
+def reset(ledger: Ledger, spool: Spool, now: float) -> Path | None:
+    """Set a damaged journal aside; what is whole counts as spooled, for the damaged lines may have said so."""
+    aside = ledger.reset_damage(now)
+    if aside is not None:
+        adopt(spool.recover()[0], ledger)
+        ledger.sync()
+    return aside
+
+
+def adopt(whole: Iterable[Stored], ledger: Ledger) -> None:
+    """Let every whole message that the journal knows nothing of count as spooled."""
+    names, turns = _names(ledger), Counter[tuple[str, str]]()
+    for stored in whole:
+        if (stored.account, stored.number, stored.sha) in names:
+            continue
+        turn = turns[stored.account, stored.sha]
+        turns[stored.account, stored.sha] += 1
+        key = uid_key(stored.uid) if stored.uid else sha_key(stored.sha, turn)
+        at = time.time()
+        ledger.note(Spooled(stored.account, key, stored.number, stored.uid, stored.sha, stored.size, at))
+
+
+def spooled_as(ledger: Ledger, number: int) -> tuple[str, Entry] | None:
+    """Return the message that the journal says lies in spool file *number*, and whose it is."""
+    found = ((account, ledger.of(account)[key]) for (account, file, _), key in _names(ledger).items() if file == number)
+    return next(found, None)
+
+
+def _names(ledger: Ledger) -> dict[tuple[str, int, str], str]:
+    return {
+        (account, entry.number, entry.sha): key
+        for account, entries in ledger.entries.items()
+        for key, entry in entries.items()
+        if entry.status is Status.SPOOLED and entry.number
+    }
