@@ -4,7 +4,11 @@ import hashlib
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.x509 import Certificate
 
 
 class Pki(NamedTuple):
@@ -47,3 +51,15 @@ def make(folder: Path) -> Pki:
         expired=context(expired),
         stranger=context(other.issue_cert(*here)),
     )
+
+
+def self_signed(key: "RSAPrivateKey") -> "Certificate":
+    """Return a certificate that *key* signed for itself, as one that is uploaded to a provider."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "popfetch")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256())

@@ -15,6 +15,7 @@ from lib.config.values import POP_PORT, POPS_PORT, Account, HostPort, Secret, Tl
 from lib.visible import visible
 
 AUTH = ("auto", "user", "apop", "plain", "login", "cram-md5", "xoauth2", "oauthbearer")
+TOKENS = ("auto", "xoauth2", "oauthbearer")  # what a token can log in by
 MODES = tuple(mode.value for mode in Tls)
 CLEAR = ("auto", "user", "plain", "login", "xoauth2", "oauthbearer")  # auto may come down to USER
 HINT = "text with blanks goes into double quotes"
@@ -59,6 +60,9 @@ OPTIONS = {
     "tls": Option(partial(values.tls, modes=MODES), ", ".join(MODES), "in place of pf_tls"),
     "pin": Option(values.pin, "sha256: and 64 hex digits", "the certificate (DER) to be shown, instead of a CA"),
     "auth": Option(partial(values.one_of, words=AUTH), ", ".join(AUTH), "how to log in"),
+    "oauth": Option(
+        partial(values.plain, low=1, high=80), "the name of a pf_oauth line", "tokens take the place of the password"
+    ),
     "name": Option(partial(values.plain, low=1, high=80), "1 to 80 characters", "what logs call the account"),
 }
 
@@ -115,6 +119,7 @@ def join(login: Login, standing: Standing, place: str, folder: Path) -> Account:
         headers=options.get("header", standing.headers),
         domain=options.get("domain", standing.domain),
         keep=options.get("keep", standing.keep),
+        oauth=options.get("oauth", ""),
         name=options.get("name", ""),
         place=place,
     )
@@ -125,6 +130,8 @@ def contradictions(account: Account) -> Iterator[str]:
     """Yield what makes the account unusable."""
     if account.pin and account.tls is Tls.OFF:
         yield "pin= needs TLS, and tls is off; remove one of them"
+    if account.oauth and account.auth not in TOKENS:
+        yield f"oauth= goes with auth={' or '.join(TOKENS[1:])} alone; remove one of them"
 
 
 def doubts(account: Account) -> Iterator[str]:

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lib.config import account, settings, values
+from lib.config import account, oauth, settings, values
 from lib.config.grammar import MAX_OCTETS, File, Grammar, Line, Read
+from lib.config.oauth import Oauth
 from lib.config.settings import HostPort, Row, Secret, Settings, Tls, UnixPath
 from lib.errors import SettingsError
 from lib.visible import visible
@@ -210,6 +211,7 @@ class _Findings:
         self.problems += self._broken(CONTRADICTIONS, result, path)
         self.warnings += self._broken(DOUBTS, result, path)
         self.problems += [f"{twin.place}: pf_user: {words}" for twin, words in account.twins(result.pf_user)]
+        self.problems += oauth.contradictions(result.pf_oauth, result.pf_user)
         for user in result.pf_user:
             self.problems += [f"{user.place}: pf_user: {words}" for words in account.contradictions(user)]
             self.warnings += [f"{user.place}: pf_user: {words}" for words in account.doubts(user)]
@@ -241,7 +243,8 @@ class _Findings:
             self._logins.append((login, line))
             secret = Secret(login.password)
         elif row.many:
-            self._values[row.name] = (*self._values.get(row.name, ()), value)
+            secret = value.client_secret if isinstance(value, Oauth) else value
+            self._values[row.name] = (*self._values.get(row.name, ()), _placed(value, line))
         else:
             self._values[row.name] = _placed(value, line)
         if isinstance(secret, Secret) and secret.kind == "literal":
@@ -259,6 +262,13 @@ def _placed(value: object, line: Line) -> object:
             return replace(value, place=line.place, folder=_folder(line))
         case Path():
             return _folder(line) / value
+        case Oauth():
+            secret, certificate = value.client_secret, value.certificate
+            return value._replace(
+                place=line.place,
+                client_secret=secret and replace(secret, place=line.place, folder=_folder(line)),
+                certificate=certificate and _folder(line) / certificate,
+            )
     return value
 
 

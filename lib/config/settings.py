@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from lib.config import values
+from lib.config import oauth, values
+from lib.config.oauth import Oauth
 from lib.config.values import KEEP_FOREVER, Account, HostPort, Secret, Tls, UnixPath
 
 __all__ = ["KEEP_FOREVER", "Account", "HostPort", "Row", "Secret", "Settings", "Tls", "UnixPath", "rows"]
@@ -140,6 +141,10 @@ def _accounts(meaning: str) -> tuple[Account, ...]:
     return _row((), str, allowed, meaning, many=True, secret=True)  # account.py parses the line
 
 
+def _oauths(meaning: str) -> tuple[Oauth, ...]:
+    return _row((), oauth.parse, "NAME key=value ...", meaning, many=True, secret=True)
+
+
 def _folder(default: str, meaning: str, *old: str) -> Path:
     return _row(Path(), _path_or_none, "a folder", meaning, said=default, old=old)
 
@@ -165,7 +170,7 @@ class Settings(NamedTuple):
     """What dmail.conf says, or does not say; without any argument: the defaults."""
 
     pf_user: tuple[Account, ...] = _accounts(
-        "one POP account; at least one is needed; its options: to header domain keep tls pin auth name"
+        "one POP account; at least one is needed; its options: to header domain keep tls pin auth oauth name"
     )
     pf_header: tuple[str, ...] = _list(
         values.header, "a header name, colon optional", "where the envelope recipient stands; tried in order"
@@ -244,6 +249,8 @@ class Settings(NamedTuple):
     pf_notify_address: str | None = _optional(
         values.address, "an address", "told when an account keeps failing, when it recovers, when the safety net trips"
     )
+
+    pf_oauth: tuple[Oauth, ...] = _oauths("how the tokens are had for the accounts that name this line with oauth=")
 
 
 def rows() -> Iterator[Row]:

@@ -94,6 +94,7 @@ class Account:
     headers: tuple[str, ...] = ()
     domain: str | None = None
     keep: int = 0
+    oauth: str = ""  # the pf_oauth line whose tokens take the place of the password
     name: str = ""
     place: str = ""
 

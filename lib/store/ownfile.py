@@ -141,6 +141,35 @@ def replace(path: Path, data: bytes | Iterable[bytes]) -> None:
     sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def reserved(path: Path, room: int) -> Iterator[Callable[[bytes], None]]:
+    """Make sure of *room* octets on disk, then yield what puts data of at most that size in the place of *path*.
+
+    For what must not be lost once it was had: a disk that is full by then is no matter. What is put is padded with
+    line ends. Nothing put: *path* stays as it is. StorageError.
+    """
+    _look(path)
+    draft = path.with_name(path.name + ".new")
+    remove(draft)
+    descriptor = _open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+
+    def put(data: bytes) -> None:
+        write(descriptor, data.ljust(room, b"\n"), draft, at=0)
+        sync(descriptor, draft)
+        with saying(path):
+            _patiently(lambda: draft.replace(path))
+        sync_folder(path.parent)
+
+    try:
+        write(descriptor, b"\n" * room, draft)
+        sync(descriptor, draft)
+        yield put
+    finally:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
 def aside(path: Path) -> Path:
     """Return a name that is not taken for what stood at *path* and cannot be believed."""
     number = 1

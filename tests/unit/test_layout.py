@@ -154,13 +154,13 @@ def test_importing_a_module_needs_no_posix(module: str) -> None:
 
 
 @each_module
-def test_only_wire_knows_the_network(module: str) -> None:
+def test_only_net_knows_the_network(module: str) -> None:
     tree = MODULES[module]
     used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "socket"}
     imported = {
         a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module == "socket" for a in n.names
     }
-    assert module == "net.wire" or not (foreign_imports(tree) & NETWORK | (used | imported) - NAME_ONLY)
+    assert folder(module) == "net" or not (foreign_imports(tree) & NETWORK | (used | imported) - NAME_ONLY)
 
 
 @each_module

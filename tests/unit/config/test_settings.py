@@ -64,7 +64,7 @@ def test_the_table_holds_the_settings_of_the_manual_and_ours() -> None:
         *("pf_smtp_tls", "pf_smtp_user", "pf_smtp_password", "pf_mail_from", "pf_tls", "pf_tls_ca", "pf_keep"),
         *("pf_max_size", "pf_max_messages", "pf_parallel", "pf_window", "pf_timeout", "pf_smtp_timeout"),
         *("pf_time_limit", "pf_spool_limit", "pf_give_up", "pf_dial_up", "pf_dial_check", "pf_dial_down"),
-        *("pf_online_command", "pf_etrn", "pf_notify_address"),
+        *("pf_online_command", "pf_etrn", "pf_notify_address", "pf_oauth"),
     ]
 
 
