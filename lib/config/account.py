@@ -18,6 +18,7 @@ AUTH = ("auto", "user", "apop", "plain", "login", "cram-md5", "xoauth2", "oauthb
 TOKENS = ("auto", "xoauth2", "oauthbearer")  # what a token can log in by
 MODES = tuple(mode.value for mode in Tls)
 CLEAR = ("auto", "user", "plain", "login", "xoauth2", "oauthbearer")  # auto may come down to USER
+MOST_EVERY = 44640  # minutes: 31 days
 HINT = "text with blanks goes into double quotes"
 
 BODY = r'"((?:[^"\\]|\\.)*)"(?=[ \t]|$)'  # what stands in double quotes; then a blank or the end
@@ -54,12 +55,18 @@ class Standing(NamedTuple):
 
 OPTIONS = {
     "to": Option(values.address, "an address", "everything goes there, headers unread: one mailbox, one person"),
-    "header": Option(values.header, "a header name", "in place of pf_header; may be repeated", many=True),
+    "header": Option(
+        values.header_place,
+        "a header name, and N in quotes with it",
+        "in place of pf_header; may be repeated",
+        many=True,
+    ),
     "domain": Option(values.domain, "a domain", "in place of pf_domain"),
     "keep": Option(values.days, "days, or forever", "in place of pf_keep"),
     "tls": Option(partial(values.tls, modes=MODES), ", ".join(MODES), "in place of pf_tls"),
     "pin": Option(values.pin, "sha256: and 64 hex digits", "the certificate (DER) to be shown, instead of a CA"),
     "auth": Option(partial(values.one_of, words=AUTH), ", ".join(AUTH), "how to log in"),
+    "every": Option(partial(values.whole, low=1, high=MOST_EVERY), "minutes", "polled less often than ras_timer says"),
     "oauth": Option(
         partial(values.plain, low=1, high=80), "the name of a pf_oauth line", "tokens take the place of the password"
     ),
@@ -119,6 +126,7 @@ def join(login: Login, standing: Standing, place: str, folder: Path) -> Account:
         headers=options.get("header", standing.headers),
         domain=options.get("domain", standing.domain),
         keep=options.get("keep", standing.keep),
+        every=options.get("every", 0),
         oauth=options.get("oauth", ""),
         name=options.get("name", ""),
         place=place,

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from lib.config import oauth, values
 from lib.config.oauth import Oauth
-from lib.config.values import KEEP_FOREVER, Account, HostPort, Secret, Tls, UnixPath
+from lib.config.values import KEEP_FOREVER, Account, Alias, HostPort, Secret, Tls, UnixPath
 
-__all__ = ["KEEP_FOREVER", "Account", "HostPort", "Row", "Secret", "Settings", "Tls", "UnixPath", "rows"]
+__all__ = ["KEEP_FOREVER", "Account", "Alias", "HostPort", "Row", "Secret", "Settings", "Tls", "UnixPath", "rows"]
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def shown(value: object) -> str:
             return str(value).lower()
         case Tls():
             return value.value
-        case HostPort() | UnixPath():
+        case HostPort() | UnixPath() | Alias():
             return str(value)
         case tuple():
             return ", ".join(map(shown, value))
@@ -170,16 +170,28 @@ class Settings(NamedTuple):
     """What dmail.conf says, or does not say; without any argument: the defaults."""
 
     pf_user: tuple[Account, ...] = _accounts(
-        "one POP account; at least one is needed; its options: to header domain keep tls pin auth oauth name"
+        "one POP account; at least one is needed; its options: to header domain keep tls pin auth every oauth name"
     )
     pf_header: tuple[str, ...] = _list(
-        values.header, "a header name, colon optional", "where the envelope recipient stands; tried in order"
+        values.header_place,
+        "a header name [N], colon optional",
+        "where the envelope recipient stands; tried in order; N: only the N-th from the top; Received: its for clause",
     )
     pf_domain: str | None = _optional(
         values.domain, "a domain", "replaces the domain of every recipient; appended to bare names"
     )
     pf_accept_domain: tuple[str, ...] = _list(
         values.domain, "a domain", "recipients of other domains are ignored, before pf_domain applies; none: any domain"
+    )
+    pf_strip_prefix: tuple[str, ...] = _list(
+        values.prefix,
+        "text",
+        "taken off the front of a local part that begins with it, as qmail's virtual domains have",
+    )
+    pf_alias: tuple[Alias, ...] = _list(
+        values.alias,
+        "PATTERN ADDRESS ...",
+        "after all else: who fits PATTERN (one * in it) is replaced; the first that fits; not applied twice",
     )
     pf_dflt_address: str | None = _optional(
         values.address, "an address", "the caretaker: gets what has no recipient or is refused; used as it stands"

@@ -46,6 +46,17 @@ class HostPort(NamedTuple):
         return f"{host}:{self.port}" if self.port else host
 
 
+class Alias(NamedTuple):
+    """One pf_alias line: the recipients that *pattern* fits get what stands in *addresses*; a * stands for any text."""
+
+    pattern: str
+    addresses: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the line as dmail.conf writes it."""
+        return " ".join((self.pattern, *self.addresses))
+
+
 class UnixPath(NamedTuple):
     """A server behind a unix socket."""
 
@@ -94,6 +105,7 @@ class Account:
     headers: tuple[str, ...] = ()
     domain: str | None = None
     keep: int = 0
+    every: int = 0  # minutes between two polls; 0: in every pass
     oauth: str = ""  # the pf_oauth line whose tokens take the place of the password
     name: str = ""
     place: str = ""
@@ -222,6 +234,36 @@ def header(text: str) -> str:
     if not name or len(name) > 100 or not all("!" <= char <= "~" and char != ":" for char in name):
         raise ValueError("is not the name of a header field")
     return name
+
+
+def header_place(text: str) -> str:
+    """Return the name of a header field, and a number behind it where only the N-th from the top counts."""
+    name, _, number = text.strip(BLANKS).rpartition(" ")
+    if not name or not number.isdigit():
+        return header(text)
+    return f"{header(name.rstrip(BLANKS))} {whole(number, 1, 1000)}"
+
+
+def prefix(text: str) -> str:
+    """Return text that a local part may begin with."""
+    if not text or any(char in "<>,;@" or char.isspace() or not char.isprintable() for char in text):
+        raise ValueError("is not what a local part may begin with")
+    return plain(text, 1, 64)
+
+
+def alias(text: str) -> Alias:
+    """Return PATTERN ADDRESS...: one * in the pattern at most, and none in the addresses unless there is one in it."""
+    pattern, *addresses = text.split() or [""]
+    if not addresses:
+        raise ValueError("names nobody behind its pattern")
+    for word in (pattern, *addresses):
+        if word != "*":
+            address(word.replace("*", "x"))
+    if pattern.count("*") > 1:
+        raise ValueError("has a pattern with more than one *")
+    if any(word.count("*") > pattern.count("*") for word in addresses):
+        raise ValueError("has an address with a * that stands for nothing")
+    return Alias(pattern, tuple(addresses))
 
 
 def path(text: str) -> Path:

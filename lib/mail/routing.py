@@ -5,13 +5,15 @@ gets a message because the upper one named nobody of ours. Headers are written b
 in RCPT TO:<...> is no address.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 from lib.config.settings import Account, Settings
 from lib.mail.address import MAX_ADDRESSES, mailbox_key, parse, safe
+from lib.mail.alias import Rewrite, aliased, rewriting, stripped_of
 from lib.mail.message import Field, Head
+from lib.mail.trace import for_clause
 from lib.visible import visible
 
 STANDARD = ("X-Rcpt-To", "X-Recip-To", "To")  # tried after the account's own, in this order
@@ -23,10 +25,12 @@ class Rules(NamedTuple):
     """What decides who gets the messages of an account; *accept* holds domains as _domain_key makes them."""
 
     to: bytes | None
-    headers: tuple[str, ...]
+    headers: tuple[str, ...]  # a number behind a name: only the N-th from the top
     accept: frozenset[bytes]
     domain: bytes | None
     caretaker: bytes | None
+    strip: tuple[bytes, ...] = ()
+    aliases: tuple[Rewrite, ...] = ()
 
 
 class Route(NamedTuple):
@@ -42,11 +46,15 @@ class Route(NamedTuple):
 
 
 class _Sorted(NamedTuple):
-    """What the addresses of a header came to: recipients, addresses of other domains, and what is no address."""
+    """What the addresses of a header came to: recipients, addresses of other domains, and what is no address.
+
+    *ways*: how those came to be recipients whom pf_strip_prefix or pf_alias changed.
+    """
 
     mine: list[bytes]
     foreign: list[bytes]
     unsafe: list[bytes]
+    ways: list[str]
 
 
 def rules(settings: Settings, account: Account) -> Rules:
@@ -60,6 +68,8 @@ def rules(settings: Settings, account: Account) -> Rules:
         accept=frozenset(_domain_key(name.encode()) for name in settings.pf_accept_domain),
         domain=_octets(account.domain or settings.pf_domain),
         caretaker=_octets(settings.pf_dflt_address),
+        strip=tuple(text.encode() for text in settings.pf_strip_prefix),
+        aliases=tuple(map(rewriting, settings.pf_alias)),
     )
 
 
@@ -89,10 +99,17 @@ def _to(address: bytes) -> Route:
 
 def _addresses(head: Head, header: str) -> list[bytes]:
     """Return what a header holds, safe or not; more than MAX_ADDRESSES is not told apart."""
-    name = header.lower().encode()
+    word, _, number = header.partition(" ")
+    name = word.lower().encode()
     fields = [field for field in head.fields if field.name == name]
+    if number:
+        fields = fields[int(number) - 1 : int(number)]
+    elif name != b"to":
+        fields = _topmost_run(fields)
+    if name == b"received":
+        return next(filter(None, (for_clause(field.value) for field in fields)), [])
     found: list[bytes] = []
-    for field in fields if name == b"to" else _topmost_run(fields):
+    for field in fields:
         found += parse(field.value)
         if len(found) > MAX_ADDRESSES:
             break
@@ -114,16 +131,41 @@ def _sorted(found: list[bytes], rules: Rules) -> _Sorted:
     mine: dict[bytes, bytes] = {}
     foreign: list[bytes] = []
     unsafe: list[bytes] = []
+    ways: list[str] = []
     for address in found:
         local, at, domain = address.rpartition(b"@") if b"@" in address else (address, b"", b"")
-        recipient = address if rules.domain is None else local + b"@" + rules.domain
+        stripped = stripped_of(local, rules.strip)
+        recipient = stripped + at + domain if rules.domain is None else stripped + b"@" + rules.domain
         if not (safe(address) and safe(recipient)):
             unsafe.append(address)
         elif at and rules.accept and _domain_key(domain) not in rules.accept:
             foreign.append(address)
         else:
-            mine.setdefault(mailbox_key(recipient), recipient)
-    return _Sorted(list(mine.values()), foreign, unsafe)
+            _take(mine, unsafe, recipient, rules)
+            if rules.strip or rules.aliases:
+                ways += _way(address, stripped != local, recipient, rules)
+    return _Sorted(list(mine.values()), foreign, unsafe, ways[:SHOWN])
+
+
+def _take(mine: dict[bytes, bytes], unsafe: list[bytes], recipient: bytes, rules: Rules) -> None:
+    for one in aliased(recipient, rules.aliases)[0]:
+        if safe(one):
+            mine.setdefault(mailbox_key(one), one)
+        else:
+            unsafe.append(one)
+
+
+def _way(address: bytes, stripped: bool, recipient: bytes, rules: Rules) -> Iterator[str]:
+    """Yield the way from an address to its recipients, if it is more than pf_domain's."""
+    addresses, alias = aliased(recipient, rules.aliases)
+    steps = [visible(address, LONGEST)]
+    if recipient != address:
+        names = ["pf_strip_prefix"] * stripped + ["pf_domain"] * (rules.domain is not None)
+        steps.append(f"{visible(recipient, LONGEST)} by {' and '.join(names)}")
+    if alias is not None:
+        steps.append(f"{_named(list(addresses))} by pf_alias {visible(alias.pattern, LONGEST)}")
+    if stripped or alias is not None:
+        yield " becomes ".join(steps)
 
 
 def _domain_key(domain: bytes) -> bytes:
@@ -138,10 +180,10 @@ def _domain_key(domain: bytes) -> bytes:
 
 
 def _routed(header: str, addresses: _Sorted, rules: Rules) -> Route:
-    mine, foreign, unsafe = addresses
+    mine, foreign, unsafe, ways = addresses
     if not mine:
         return _to_caretaker(f"{header} gave nobody of ours{_ignored(foreign, unsafe)}", rules)
-    why = f"{header} gave {_named(mine)}{_ignored(foreign, unsafe)}"
+    why = "; ".join((f"{header} gave {_named(mine)}{_ignored(foreign, unsafe)}", *ways))
     unfiltered = header.lower() == "to" and not rules.accept and rules.domain is None
     return Route(tuple(mine), header, why, unfiltered)
 

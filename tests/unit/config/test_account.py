@@ -100,7 +100,7 @@ def test_words_are_split_at_blanks_outside_quotes(line: str, words: list[str]) -
         ("bob my hunter2! h", "the host, that is not a host name; text with blanks goes into double quotes"),
         ("bob hunter2 h keeep=3", "did you mean keep=?"),
         ("bob hunter2 h keep", "did you mean keep=?"),
-        ("bob hunter2 h zzz=hunter2", "known are to, header, domain, keep, tls, pin, auth, oauth, name"),
+        ("bob hunter2 h zzz=hunter2", "known are to, header, domain, keep, tls, pin, auth, every, oauth, name"),
         ("bob hunter2 h keep=1 keep=2", "keep= twice"),
         ("bob hunter2 h keep=x", "keep= that is not a whole number; allowed there: days, or forever"),
         ("bob hunter2 h keep=", "keep= that is not"),

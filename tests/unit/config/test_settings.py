@@ -58,7 +58,17 @@ def test_a_number_refuses_what_lies_beyond_its_bounds_and_what_is_no_number(row:
 
 def test_the_table_holds_the_settings_of_the_manual_and_ours() -> None:
     assert ids(ROWS) == [
-        *("pf_user", "pf_header", "pf_domain", "pf_accept_domain", "pf_dflt_address", "pf_max_duds", "pf_retry_delay"),
+        *(
+            "pf_user",
+            "pf_header",
+            "pf_domain",
+            "pf_accept_domain",
+            "pf_strip_prefix",
+            "pf_alias",
+            "pf_dflt_address",
+            "pf_max_duds",
+            "pf_retry_delay",
+        ),
         *("pf_isinterval", "ras_timer", "ras_entry", "ras_number", "ras_username", "ras_password", "ras_domain"),
         *("ras_smtpip", "ras_timeout", "work_path", "log_path", "log_level", "pf_smtp_server", "pf_smtp_protocol"),
         *("pf_smtp_tls", "pf_smtp_user", "pf_smtp_password", "pf_mail_from", "pf_tls", "pf_tls_ca", "pf_keep"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.config.settings import Account, Secret, Settings
+from lib.config.settings import Account, Alias, Secret, Settings
 from lib.mail import message, routing
 from lib.mail.address import MAX_ADDRESSES, safe
 from lib.mail.routing import Route, Rules
@@ -283,3 +283,90 @@ def test_a_header_full_of_recipients_takes_time_by_their_number() -> None:
 
     once = min(seconds(5000), seconds(5000))
     assert any(seconds(20000) < 10 * once for _ in range(3))
+
+
+# The N-th header, Received, prefixes and aliases
+
+TRACED = (
+    b"Received: from here by inner; d\r\n"
+    b"Received: from a by mx for <ben@x>; d\r\n"
+    b"Delivered-To: outer@x\r\n"
+    b"Subject: x\r\n"
+    b"Received: from evil by b for <forged@x>; d\r\n"
+    b"Delivered-To: inner@x\r\n"
+    b"Delivered-To: third@x\r\n"
+    b"To: listed@x"
+)
+
+
+@pytest.mark.parametrize(
+    ("headers", "decided", "recipients"),
+    [
+        (("Delivered-To",), "Delivered-To", [b"outer@x"]),
+        (("Delivered-To 1",), "Delivered-To 1", [b"outer@x"]),
+        (("Delivered-To 2",), "Delivered-To 2", [b"inner@x"]),
+        (("Delivered-To 3",), "Delivered-To 3", [b"third@x"]),
+        (("Delivered-To 4", "To"), "To", [b"listed@x"]),
+        (("Received",), "Received", [b"ben@x"]),
+        (("received",), "received", [b"ben@x"]),
+        (("Received 1", "To"), "To", [b"listed@x"]),
+        (("Received 3",), "Received 3", [b"forged@x"]),  # who asks for it gets it
+    ],
+)
+def test_a_number_names_one_header_and_received_its_for_clause(
+    headers: tuple[str, ...], decided: str, recipients: list[bytes]
+) -> None:
+    assert by(TRACED, PLAIN._replace(headers=headers)) == (decided, recipients)
+
+
+MULTIDROP = made(
+    Settings(
+        pf_accept_domain=("example.org",),
+        pf_strip_prefix=("mbox-",),
+        pf_alias=(Alias("info@example.org", ("anna@office", "ben@office")), Alias("*@example.org", ("*@office",))),
+        pf_dflt_address="boss@office",
+    ),
+    headers=("Delivered-To",),
+)
+
+
+@pytest.mark.parametrize(
+    ("delivered_to", "recipients", "told"),
+    [
+        (
+            b"mbox-ben@example.org",
+            [b"ben@office"],
+            "becomes ben@example.org by pf_strip_prefix becomes ben@office by pf_alias *@example.org",
+        ),
+        (
+            b"mbox-info@example.org",
+            [b"anna@office", b"ben@office"],
+            "becomes anna@office, ben@office by pf_alias info@example.org",
+        ),
+        (b"ben@example.org, mbox-BEN@example.org", [b"ben@office"], "Delivered-To gave ben@office"),
+        (b"mbox-ben@evil.example", [b"boss@office"], "not in pf_accept_domain"),
+        (b"mbox-%@example.org", [b"boss@office"], "no address in"),
+    ],
+)
+def test_filter_prefix_and_alias_come_in_this_order(delivered_to: bytes, recipients: list[bytes], told: str) -> None:
+    routed = route(b"Delivered-To: " + delivered_to, MULTIDROP)
+    assert list(routed.recipients) == recipients
+    assert told in routed.why
+
+
+def test_an_alias_comes_after_pf_domain() -> None:
+    rules = made(Settings(pf_domain="office", pf_alias=(Alias("ben@office", ("carl@office",)),)))
+    routed = route(b"To: ben@anywhere", rules)
+    assert routed.recipients == (b"carl@office",)
+    assert "ben@anywhere becomes ben@office by pf_domain becomes carl@office by pf_alias ben@office" in routed.why
+
+
+def test_an_alias_does_not_touch_the_caretaker_nor_to() -> None:
+    everybody = (Alias("*", ("x@y",)),)
+    assert route(b"Subject: x", made(Settings(pf_alias=everybody, pf_dflt_address="boss@x"))).recipients == (b"boss@x",)
+    assert route(b"To: a@x", made(Settings(pf_alias=everybody), to="b@x")).recipients == (b"b@x",)
+
+
+def test_what_an_alias_makes_must_be_safe() -> None:
+    long = made(Settings(pf_alias=(Alias("*@x", ("*" + "a" * 200 + "@y",)),), pf_dflt_address="boss@x"))
+    assert route(b"To: " + b"b" * 60 + b"@x", long).recipients == (b"boss@x",)
