@@ -71,6 +71,10 @@ def _stars(secret: Secret) -> str:
     return "***" if secret.kind == "literal" else f"*** from {secret.kind}:"
 
 
+def _proof(account: Account) -> str:
+    return f"a token of {account.oauth}" if account.oauth else f"password {_stars(account.password)}"
+
+
 def _account(account: Account) -> Iterator[str]:
     headers = ", ".join((*account.headers, *FALLBACK))
     recipients = account.to or f"named in the first of {headers}"
@@ -80,7 +84,7 @@ def _account(account: Account) -> Iterator[str]:
     yield f"{visible(account.name)} ({Path(account.place).name})"
     facts = {
         "server": f"{HostPort(account.host, account.port)}, tls={account.tls.value}{pin}",
-        "login": f"{account.user}, auth={account.auth}, password {_stars(account.password)}",
+        "login": f"{account.user}, auth={account.auth}, {_proof(account)}",
         "recipients": recipients + domain,
         "kept": f"{kept} after delivery" if account.keep else "not at all: deleted once delivered",
     }

@@ -55,6 +55,10 @@ class Oauth(NamedTuple):
     flow: str = ""
     place: str = ""
 
+    def __str__(self) -> str:
+        """Return what may be shown of it."""
+        return f"{self.name} provider={self.provider.name}"
+
 
 class Key(NamedTuple):
     """One key= of a pf_oauth line."""

@@ -33,7 +33,7 @@ def shown(value: object) -> str:
             return str(value).lower()
         case Tls():
             return value.value
-        case HostPort() | UnixPath() | Alias():
+        case HostPort() | UnixPath() | Alias() | Oauth():
             return str(value)
         case tuple():
             return ", ".join(map(shown, value))

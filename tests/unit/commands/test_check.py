@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lib.commands import check
-from lib.config import dmail_conf, settings
+from lib.config import account, dmail_conf, settings
 from lib.config.dmail_conf import Plan
 from lib.config.grammar import File
 
@@ -76,4 +76,12 @@ def test_warnings_and_notes_of_the_plan_are_shown() -> None:
 
 def test_the_table_tells_all_options_of_an_account() -> None:
     row = next(settings.rows())
-    assert row.meaning.endswith("to header domain keep tls pin auth name")
+    assert row.meaning.endswith(f"its options: {' '.join(account.OPTIONS)}")
+
+
+def test_tokens_are_shown_without_their_secret() -> None:
+    line = "pf_oauth work provider=google client_id=abc client_secret=geheim-xyz"
+    shown = flat(check.report(plan("pf_user bob - h oauth=work", line)))
+    assert "work provider=google" in shown
+    assert "auth=auto, a token of work" in shown
+    assert "geheim" not in shown
