@@ -6,11 +6,15 @@ that was asked to be encrypted. A wire may be cut from another thread; whoever w
 
 import hashlib
 import logging
+import os
+import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,6 +29,9 @@ P = TypeVar("P", bound=Piece)
 CHUNK = 256 << 10
 # An address that does not answer at all is given up sooner than a server that has answered before.
 CONNECT_SECONDS = 30.0
+# How long an address has to itself before the next one is tried beside it (RFC 8305 §5), and how often is looked
+# whether anybody still wants the connection. Both in seconds.
+STAGGER, LOOK = 0.25, 0.2
 # A peer that lets octets drip: over this many of its allowed silences together a reply must bring so many octets.
 DRIP_SILENCES = 5
 DRIP_OCTETS = 8192
@@ -59,6 +66,97 @@ def _context(authorities: Path | None, *, by_authority: bool) -> Any:
     return context
 
 
+class Address(NamedTuple):
+    """Where a host may be reached; the fields are those of getaddrinfo."""
+
+    family: int
+    kind: int
+    protocol: int
+    place: Any
+
+
+def interleaved(addresses: Sequence[Address]) -> list[Address]:
+    """Return *addresses* with their families taking turns, each in its own order (RFC 8305 §4)."""
+    families: dict[int, list[Address]] = {}
+    for address in addresses:
+        families.setdefault(address.family, []).append(address)
+    return [one for turn in zip_longest(*families.values()) for one in turn if one is not None]
+
+
+def _addresses(host: str, port: int) -> list[Address]:
+    # As octets, for a name that is text would have Python load its tables for IDNA first.
+    name: Any = host.encode() if host.isascii() else host
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    return [Address(family, kind, protocol, place) for family, kind, protocol, _, place in found]
+
+
+def _raced(addresses: Sequence[Address], patience: float, halted: Callable[[], bool]) -> socket.socket:
+    """Return a connection to the address that answers first (RFC 8305 §5); OSError when none does.
+
+    A further one is tried when the last one has failed or said nothing for STAGGER; *patience* is for the last.
+    """
+    with selectors.DefaultSelector() as running:
+        try:
+            return _first(deque(addresses), running, patience, halted)
+        finally:
+            for key in list(running.get_map().values()):
+                key.fileobj.close()  # type: ignore[union-attr] # sockets all
+
+
+def _first(
+    waiting: deque[Address], running: selectors.BaseSelector, patience: float, halted: Callable[[], bool]
+) -> socket.socket:
+    lost = OSError("it has no address")
+    following = end = time.monotonic()
+    while waiting or running.get_map():
+        now = time.monotonic()
+        if halted():
+            raise OSError("cut off")
+        if waiting and (now >= following or not running.get_map()):
+            following, end = now + STAGGER, now + patience
+            lost = _begin(waiting.popleft(), running) or lost
+        elif now >= end and not waiting:
+            raise lost if lost.errno else TimeoutError
+        won, failed = _answered(running, min(LOOK, max((following if waiting else end) - now, 0)))
+        if won is not None:
+            return won
+        lost = failed or lost
+    raise lost
+
+
+def _begin(address: Address, running: selectors.BaseSelector) -> OSError | None:
+    """Begin to connect; return why that cannot be."""
+    try:
+        attempt = socket.socket(address.family, address.kind, address.protocol)
+    except OSError as error:
+        return error
+    try:
+        attempt.setblocking(False)
+        with suppress(BlockingIOError):
+            attempt.connect(address.place)
+    except OSError as error:
+        attempt.close()
+        return error
+    running.register(attempt, selectors.EVENT_WRITE)
+    return None
+
+
+def _answered(running: selectors.BaseSelector, seconds: float) -> tuple[socket.socket | None, OSError | None]:
+    """Wait so long for an answer; return the connection that stands, and why another one does not."""
+    failed = None
+    for key, _ in running.select(seconds) if running.get_map() else ():
+        attempt: Any = key.fileobj
+        running.unregister(attempt)
+        if code := attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            attempt.close()
+            failed = OSError(
+                code, getattr(socket, "errorTab", {}).get(code) or os.strerror(code)
+            )  # Windows has its own
+        else:
+            return attempt, failed
+    return None, failed
+
+
 class Wire:
     """A connection to one peer."""
 
@@ -80,13 +178,14 @@ class Wire:
         self._timeout = -1.0  # what the socket was told last
 
     @classmethod
-    def connect(cls, host: str, port: int, silence: float) -> "Wire":
-        """Open a TCP connection; every address of *host* is tried. LostError when none answers."""
+    def connect(cls, host: str, port: int, silence: float, halted: Callable[[], bool] = bool) -> "Wire":
+        """Open a TCP connection to whichever address of *host* answers first. LostError when none does.
+
+        None is waited for longer than *silence* or CONNECT_SECONDS, nor once *halted* says that nobody wants it.
+        """
         peer = f"{host}:{port}"
         try:
-            # As octets, for a name that is text would have Python load its tables for IDNA first.
-            name: Any = host.encode() if host.isascii() else host
-            connection = socket.create_connection((name, port), min(silence, CONNECT_SECONDS))
+            connection = _raced(interleaved(_addresses(host, port)), min(silence, CONNECT_SECONDS), halted)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             raise _told(peer, error, "cannot connect: ") from error

@@ -148,7 +148,11 @@ class Visit:
         settings = self.settings
         lockstep = self._lockstep or self.memory.window_one
         terms = Terms(
-            settings.pf_timeout, settings.pf_tls_ca, lockstep=lockstep, ahead="" if lockstep else self.memory.ahead
+            settings.pf_timeout,
+            settings.pf_tls_ca,
+            lockstep=lockstep,
+            ahead="" if lockstep else self.memory.ahead,
+            halted=self.halted,
         )
         self.memory.ahead = ""  # unless it goes well again
         mailbox = Mailbox(self.account, word, terms)
@@ -179,6 +183,8 @@ class Visit:
         try:
             mailbox.connect()
         except LostError as error:
+            if self.halted():
+                raise
             raise UnreachableError(str(error)) from error
         self.around.opened[self.account.id] = mailbox
         mailbox.open()

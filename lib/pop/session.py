@@ -7,6 +7,7 @@ setting is named where one is to blame.
 """
 
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,13 +34,14 @@ MAX_INITIAL = 255 - len(b"AUTH PLAIN \r\n")
 class Terms(NamedTuple):
     """What a session may do: seconds of silence, further CAs, and whether commands may be sent ahead at all.
 
-    *ahead* is what Mailbox.ahead was after the session before.
+    *ahead* is what Mailbox.ahead was after the session before. No connection is waited for once *halted* says so.
     """
 
     silence: float
     authorities: Path | None
     lockstep: bool = False
     ahead: str = ""
+    halted: Callable[[], bool] = bool
 
 
 class Mailbox:
@@ -82,7 +84,7 @@ class Mailbox:
     def connect(self) -> None:
         """Open the connection; LostError when there is none to be had."""
         try:
-            self.wire = Wire.connect(self.account.host, self.account.port, self.terms.silence)
+            self.wire = Wire.connect(self.account.host, self.account.port, self.terms.silence, self.terms.halted)
         except LostError as error:
             raise LostError(f"{error}: see host and port of {self.account.place}") from error
 
