@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from threading import Condition
 from typing import NamedTuple, Protocol
 
@@ -53,11 +54,22 @@ class Errand:
         return len(self.opening) + self.parcel.size - self.parcel.head.end + len(self.closing)
 
 
+class Cause(Enum):
+    """What an answer was about; who was accepted needs none."""
+
+    RECIPIENT = "recipient"
+    SENDER = "sender"  # whatever sender it was offered with
+    CONTENT = "content"  # refused at DATA or the final dot
+    MESSAGE = "message"  # the receiver would not take it now, or broke off at it
+    DOUBT = "doubt"  # no verdict came to the final dot: it may have been taken
+
+
 class Answer(NamedTuple):
     """What was heard about one recipient."""
 
     status: str  # "accepted", "owed", "refused"
     words: bytes
+    cause: Cause = Cause.RECIPIENT
 
 
 class Result(NamedTuple):

@@ -8,7 +8,7 @@ refused, with the null sender.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from lib.delivery.parcel import Answer, Errand, Result
+from lib.delivery.parcel import Answer, Cause, Errand, Result
 from lib.errors import ReceiverError
 from lib.mail.message import Canon
 from lib.net.dialogue import Command
@@ -48,7 +48,7 @@ class Transaction:
         self.lone_dot = False
         self.faults: list[bytes] = []
         if offered.size and errand.size > offered.size:
-            self._all(self.asked, Then.REFUSED, TOO_LARGE % offered.size)
+            self._all(self.asked, Then.REFUSED, TOO_LARGE % offered.size, Cause.CONTENT)
             self.asked = []
 
     def commands(self) -> list[Command]:
@@ -68,8 +68,9 @@ class Transaction:
         if self._mail is Then.NO_SENDER and self.sender:
             self._null_sender = True
         elif not self.begun:
-            then = Then.REFUSED if self._mail is Then.NO_SENDER else self._mail
-            self._all(self.asked, then, reply.words)
+            refused = self._mail is Then.NO_SENDER
+            then, cause = (Then.REFUSED, Cause.SENDER) if refused else (self._mail, Cause.MESSAGE)
+            self._all(self.asked, then, reply.words, cause)
         return self.begun
 
     def hear_rcpt(self, who: bytes, reply: Reply) -> None:
@@ -94,7 +95,7 @@ class Transaction:
         then = judged(Phase.DATA, reply)
         self.open = then is Then.GO
         if not self.open:
-            self._all(self.accepted, then, reply.words)
+            self._all(self.accepted, then, reply.words, _of_content(then))
 
     def hear_verdict(self, who: list[bytes], reply: Reply) -> None:
         """Note what came after the final dot for *who*: everybody with SMTP, one by one with LMTP.
@@ -102,7 +103,8 @@ class Transaction:
         Once somebody has accepted it, a word about the receiver itself is no error: that must be written down first.
         """
         self.begun = self.open = False
-        self._all(who, Then.LATER if self._taken and _of_receiver(reply) else judged(Phase.DOT, reply), reply.words)
+        then = Then.LATER if self._taken and _of_receiver(reply) else judged(Phase.DOT, reply)
+        self._all(who, then, reply.words, _of_content(then))
 
     def hear_last_words(self, reply: Reply) -> bool:
         """Note why the receiver broke off before the final dot; say whether it is a verdict, which a 250 is not."""
@@ -113,17 +115,17 @@ class Transaction:
 
     def in_doubt(self) -> None:
         """Note that the connection broke after the final dot: owed, and not to be sent again in this pass."""
-        self._all([who for who in self.accepted if who not in self.answers], Then.LATER, IN_DOUBT)
+        self._all([who for who in self.accepted if who not in self.answers], Then.LATER, IN_DOUBT, Cause.DOUBT)
 
     def broken_off(self, why: bytes) -> None:
         """Note that the connection broke before the final dot: owed, and not to be tried again in this pass."""
         self._null_sender = False
-        self._all([who for who in self.asked if who not in self.answers], Then.LATER, why)
+        self._all([who for who in self.asked if who not in self.answers], Then.LATER, why, Cause.MESSAGE)
 
-    def _all(self, who: list[bytes], then: Then, words: bytes) -> None:
+    def _all(self, who: list[bytes], then: Then, words: bytes, cause: Cause) -> None:
         if who and then is Then.LATER:
             self.faults.append(words)
-        self.answers.update((one, Answer(STATUS[then], words)) for one in who)
+        self.answers.update((one, Answer(STATUS[then], words, cause)) for one in who)
 
     @property
     def _taken(self) -> bool:
@@ -145,8 +147,13 @@ class Transaction:
         """Return the answers; the message is not decided while there are further errands."""
         further = self.further()
         owed = () if further else (*self._rest, *self._another)
-        answers = self.answers | dict.fromkeys(owed, Answer("owed", self.fault))
+        answers = self.answers | dict.fromkeys(owed, Answer("owed", self.fault, Cause.MESSAGE))
         return Result(self.errand, answers, final=not further)
+
+
+def _of_content(then: Then) -> Cause:
+    """Return what a word at DATA or the final dot was about."""
+    return {Then.REFUSED: Cause.CONTENT, Then.LATER: Cause.MESSAGE}.get(then, Cause.RECIPIENT)
 
 
 def _of_receiver(reply: Reply) -> bool:

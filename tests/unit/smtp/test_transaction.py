@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.delivery.parcel import Answer, Errand, Parcel
+from lib.delivery.parcel import Answer, Cause, Errand, Parcel
 from lib.errors import ReceiverError
 from lib.mail.message import scan
 from lib.smtp.smtp import Features, Reply
@@ -453,7 +453,7 @@ def dotted(*recipients: bytes) -> Transaction:
 def test_a_connection_lost_after_the_dot_leaves_it_for_a_later_pass() -> None:
     transaction = dotted(ME, YOU)
     transaction.in_doubt()
-    assert transaction.result().answers == dict.fromkeys([ME, YOU], Answer("owed", IN_DOUBT))
+    assert transaction.result().answers == dict.fromkeys([ME, YOU], Answer("owed", IN_DOUBT, Cause.DOUBT))
     assert transaction.fault == IN_DOUBT
     assert transaction.result().final
 
@@ -465,18 +465,23 @@ def test_what_was_said_before_it_broke_stays_said() -> None:
     transaction.in_doubt()
     assert transaction.result().answers == {
         ME: Answer("accepted", OK.words),
-        YOU: Answer("refused", NO.words),
-        THEM: Answer("owed", IN_DOUBT),
+        YOU: Answer("refused", NO.words, Cause.CONTENT),
+        THEM: Answer("owed", IN_DOUBT, Cause.DOUBT),
     }
     assert transaction.fault == b""
 
 
-@pytest.mark.parametrize(("reply", "status", "fault"), [(NO, "refused", b""), (NOT_NOW, "owed", NOT_NOW.words)])
-def test_a_refusal_in_the_middle_of_the_content_is_a_verdict(reply: Reply, status: str, fault: bytes) -> None:
+@pytest.mark.parametrize(
+    ("reply", "status", "cause", "fault"),
+    [(NO, "refused", Cause.CONTENT, b""), (NOT_NOW, "owed", Cause.MESSAGE, NOT_NOW.words)],
+)
+def test_a_refusal_in_the_middle_of_the_content_is_a_verdict(
+    reply: Reply, status: str, cause: Cause, fault: bytes
+) -> None:
     transaction = dotted(ME, YOU)
     assert transaction.hear_last_words(reply)
     transaction.in_doubt()  # nobody is: the refusal is no fault of the receiver
-    assert transaction.result().answers == dict.fromkeys([ME, YOU], Answer(status, reply.words))
+    assert transaction.result().answers == {who: Answer(status, reply.words, cause) for who in (ME, YOU)}
     assert transaction.fault == fault
 
 
@@ -486,7 +491,7 @@ def test_a_connection_lost_before_the_dot_owes_it_to_who_was_not_refused() -> No
     transaction.hear_rcpt(ME, NO)
     transaction.hear_rcpt(YOU, OK)
     transaction.broken_off(b"the server closed the connection")
-    lost = Answer("owed", b"the server closed the connection")
+    lost = Answer("owed", b"the server closed the connection", Cause.MESSAGE)
     assert transaction.result().answers == {ME: Answer("refused", NO.words), YOU: lost, THEM: lost}
     assert transaction.result().final
     assert transaction.fault == lost.words
@@ -496,7 +501,7 @@ def test_a_connection_lost_before_the_null_sender_was_tried_owes_it_to_all() -> 
     transaction = Transaction(errand(*many(150)), NOTHING)
     transaction.hear_mail(NO)
     transaction.broken_off(b"gone")
-    assert transaction.result().answers == dict.fromkeys(many(150), Answer("owed", b"gone"))
+    assert transaction.result().answers == dict.fromkeys(many(150), Answer("owed", b"gone", Cause.MESSAGE))
     assert transaction.result().final
 
 
@@ -618,3 +623,23 @@ def test_every_phase_can_be_heard_in_every_way() -> None:
         except ReceiverError:
             continue
         assert transaction.further() or transaction.result().answers.keys() == {ME}
+
+
+@pytest.mark.parametrize(
+    ("script", "cause"),
+    [
+        ({"rcpt": NO}, Cause.RECIPIENT),
+        ({"rcpt": NOT_NOW}, Cause.RECIPIENT),
+        ({"mail": NOT_NOW}, Cause.MESSAGE),
+        ({"mail": NO}, Cause.SENDER),
+        ({"data": NOT_NOW}, Cause.MESSAGE),
+        ({"data": NO}, Cause.CONTENT),
+        ({"dot": NOT_NOW}, Cause.MESSAGE),
+        ({"dot": NO}, Cause.CONTENT),
+    ],
+)
+def test_an_answer_says_what_it_was_about(script: dict[str, Reply], cause: Cause) -> None:
+    replies = {"mail": OK, "rcpt": OK, "data": GO_ON, "dot": OK} | script
+    one = errand(ME, sender=b"")
+    said = heard(one, replies["rcpt"], mail=replies["mail"], data=replies["data"], dots=(replies["dot"],))
+    assert said.result().answers[ME].cause is cause
