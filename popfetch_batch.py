@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
 from typing import NoReturn
 
 from lib.commands import cli
@@ -28,6 +27,7 @@ from lib.commands.cli import Verb, Wish
 from lib.config import dmail_conf, password
 from lib.config.settings import Settings
 from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError
+from lib.halt import HEARING, Signals, ended_by
 from lib.line import dial
 from lib.line.dial import Line, Spent
 from lib.report import log
@@ -38,7 +38,6 @@ from lib.run import due, stores
 from lib.run.batch import Batch
 from lib.run.outgoing import Outgoing
 from lib.run.stores import Workplace
-from lib.signals import ended_by
 from lib.store import state
 from lib.store.lock import only_pass
 from lib.store.state import State
@@ -78,8 +77,8 @@ def run(wish: Wish) -> Exit:
     for warning in plan.warnings:
         LOG.warning("%s", log.line("settings", warning=warning))
     try:
-        with only_pass(settings.work_path / "popfetch.lock"), ended_by() as killed, onlooker(wish) as watch:
-            outcome = one_pass(settings, watch, killed, scheduled=wish.verb is Verb.SCHEDULED)
+        with only_pass(settings.work_path / "popfetch.lock"), ended_by() as signals, onlooker(wish) as watch:
+            outcome = one_pass(settings, watch, signals, scheduled=wish.verb is Verb.SCHEDULED)
     except AnotherPassError:
         if wish.verb is Verb.SCHEDULED:
             return Exit.OK
@@ -109,7 +108,7 @@ def complain(complaints: Sequence[PopfetchError | str]) -> None:
         console.complain(complaints)
 
 
-def one_pass(settings: Settings, watch: Watch, killed: Event, *, scheduled: bool) -> Outcome:
+def one_pass(settings: Settings, watch: Watch, signals: Signals, *, scheduled: bool) -> Outcome:
     """One pass under the lock: is it due, make it, remember it."""
     path, now = settings.work_path / "popfetch_state.toml", time.time()
     known = state.load(path)
@@ -124,13 +123,13 @@ def one_pass(settings: Settings, watch: Watch, killed: Event, *, scheduled: bool
     known = known._replace(last_start=now)
     state.save(path, known)
     with stores.opened(settings, known.duds_in_a_row) as place:
-        batch = place.batch(known, watch, killed)
+        batch = place.batch(known, watch, signals)
         outcomes = attempt(settings, place, batch)
         accounts, news = judge(batch.memories, outcomes, time.time())
         row, tripped = place.streak.row, place.streak.tripped
         ended = known._replace(accounts=accounts, duds_in_a_row=row, tripped=tripped, last_end=time.time())
         state.save(path, ended)
-        outcomes += tell(settings, place, ended, news, killed)
+        outcomes += tell(settings, place, ended, news, signals)
         seconds = time.time() - now
         outcome = Outcome(tuple(outcomes), tuple(batch.complaints), place.owed, row, seconds)
     LOG.info("%s", log.line("pass", summary=outcome.summary()))
@@ -142,7 +141,7 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
     line = line_of(settings)
     outcomes: list[AccountOutcome] = []
     try:
-        batch.halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit")
+        batch.halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit", HEARING)
         place.bury_corrupt(batch.clerk)
         if place.found or (line.configured and not line.is_up()):
             batch.greet()
@@ -166,7 +165,7 @@ def line_of(settings: Settings) -> Line:
 
 def raise_line(settings: Settings, batch: Batch, line: Line) -> None:
     """Bring the line up where one is configured, and let outgoing mail use it. NoLineError."""
-    line.bring_up(batch.halt.killed)
+    line.bring_up(batch.halt.begun)
     batch.line_is_ours, batch.line_is_elses = line.ours, line.somebody_elses
     if line.configured:
         batch.kick(Outgoing(settings))
@@ -185,7 +184,7 @@ def hang_up(line: Line, batch: Batch) -> None:
 
 
 def tell(
-    settings: Settings, place: Workplace, known: State, news: Sequence[News], killed: Event
+    settings: Settings, place: Workplace, known: State, news: Sequence[News], signals: Signals
 ) -> list[AccountOutcome]:
     """Write to pf_notify_address what has to be told after this pass; most passes have nothing to tell."""
     to = settings.pf_notify_address
@@ -195,7 +194,7 @@ def tell(
     host, when = socket.gethostname(), datetime.now().astimezone()
     me = f"{sys.executable} {Path(sys.argv[0]).resolve()}"
     post = Post(f"popfetch@{host}", to, when, f"<{when.timestamp():.6f}.popfetch@{host}>", me)
-    return place.tell(list(mails(post, news, duds, str(settings.work_path / "duds.dat"))), known, killed)
+    return place.tell(list(mails(post, news, duds, str(settings.work_path / "duds.dat"))), known, signals)
 
 
 def leave(code: int) -> NoReturn:

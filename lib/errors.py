@@ -91,6 +91,15 @@ class LoginError(AccountError):
     exit = Exit.LOGIN
 
 
+class StoppedError(PopfetchError):
+    """A wait ended before its time: by a signal, a limit, or somebody's trouble; that is told elsewhere.
+
+    Nobody is to blame for it, neither peer nor message: so it is no LostError.
+    """
+
+    exit = Exit.ACCOUNT
+
+
 class PeerError(PopfetchError):
     """The peer broke the protocol: nothing that it says after this can be believed."""
 

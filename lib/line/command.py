@@ -15,10 +15,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from threading import Event
 from typing import IO, NamedTuple
 
-from lib.errors import NoLineError
+from lib.errors import NoLineError, StoppedError
+from lib.halt import Deadline, Stop, never
 from lib.visible import quoted, visible
 
 UP_LIMIT = 180.0
@@ -82,11 +82,11 @@ class Command:
         self._folder = folder
         self._log = log
 
-    def is_up(self, stop: Event | None = None) -> bool:
+    def is_up(self, stop: Stop = never) -> bool:
         """Tell whether pf_dial_check says that the line is up; without it nobody knows, and so it is not."""
         return bool(self._check) and self._run("pf_dial_check", self._check, CHECK_LIMIT, stop).code == 0
 
-    def dial(self, stop: Event) -> bool:
+    def dial(self, stop: Stop) -> bool:
         """Raise the line and wait until it is there; NoLineError when it does not come."""
         if not self._up:
             raise NoLineError("the line is down (says pf_dial_check), and there is no pf_dial_up to raise it")
@@ -102,7 +102,7 @@ class Command:
         if not self._down:
             self._log.info("dial: the line is left to itself, there is no pf_dial_down")
             return True
-        ended = self._run("pf_dial_down", self._down, DOWN_LIMIT, None)
+        ended = self._run("pf_dial_down", self._down, DOWN_LIMIT, never)
         gone = not self._check or self._await_silence()
         if ended.code == 0 and not gone:
             self._log.warning("dial: pf_dial_down ended well, but pf_dial_check still says that a line is up")
@@ -111,16 +111,18 @@ class Command:
         self._log.error("dial: pf_dial_down (%s) %s; look whether the line is down", shlex.join(self._down), ended.told)
         return False
 
-    def _await_line(self, stop: Event) -> None:
-        deadline = time.monotonic() + COME_LIMIT
-        while not self.is_up(stop):
-            if stop.is_set() or stop.wait(ASK_EVERY):
-                raise NoLineError("stopped while the line was coming up")
-            if time.monotonic() >= deadline:
-                raise NoLineError(
-                    f"pf_dial_up ({shlex.join(self._up)}) ended well, but pf_dial_check saw no line within "
-                    f"{COME_LIMIT:.0f} s"
-                )
+    def _await_line(self, stop: Stop) -> None:
+        deadline = Deadline.after(COME_LIMIT, stop)
+        try:
+            while not self.is_up(stop):
+                deadline.within(ASK_EVERY).sleep()
+                if not deadline.left:
+                    raise NoLineError(
+                        f"pf_dial_up ({shlex.join(self._up)}) ended well, but pf_dial_check saw no line within "
+                        f"{COME_LIMIT:.0f} s"
+                    )
+        except StoppedError:
+            raise NoLineError("stopped while the line was coming up") from None
 
     def _await_silence(self) -> bool:
         deadline = time.monotonic() + GO_LIMIT
@@ -130,7 +132,7 @@ class Command:
             time.sleep(ASK_EVERY)
         return True
 
-    def _run(self, setting: str, words: tuple[str, ...], limit: float, stop: Event | None) -> Ended:
+    def _run(self, setting: str, words: tuple[str, ...], limit: float, stop: Stop) -> Ended:
         began = time.monotonic()
         ended = run(words, limit, stop, self._folder)
         looks = setting == "pf_dial_check"  # once a second: only who looks for a fault wants to read it
@@ -140,7 +142,7 @@ class Command:
         return ended
 
 
-def run(words: tuple[str, ...], limit: float, stop: Event | None, folder: Path) -> Ended:
+def run(words: tuple[str, ...], limit: float, stop: Stop, folder: Path) -> Ended:
     """Run a command for at most *limit* seconds, or until *stop*; what it says lies in *folder* meanwhile."""
     try:
         # A file, not a pipe: a daemon that is left behind can neither hold us nor die of SIGPIPE when we end.
@@ -168,11 +170,11 @@ def _start(words: tuple[str, ...], output: IO[bytes]) -> tuple[subprocess.Popen[
     return process, _Group(process.pid)
 
 
-def _watch(process: subprocess.Popen[bytes], output: IO[bytes], limit: float, stop: Event | None) -> str:
+def _watch(process: subprocess.Popen[bytes], output: IO[bytes], limit: float, stop: Stop) -> str:
     """Wait for the end; return "", or why the command must not go on."""
     deadline = time.monotonic() + limit
     while process.poll() is None:
-        if stop is not None and stop.is_set():
+        if stop():
             return "was stopped"
         if time.monotonic() >= deadline:
             return f"did not end within {limit:.0f} s"

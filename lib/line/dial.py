@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from threading import Event
 from typing import NamedTuple, Protocol
 
 from lib.config.settings import Secret, Settings
 from lib.errors import NoLineError, PopfetchError
+from lib.halt import Stop, never
 from lib.report import log
 from lib.store import ownfile
 
@@ -27,10 +27,10 @@ class Backend(Protocol):
     describe: str
     identity: str
 
-    def is_up(self, stop: Event | None = None) -> bool:
+    def is_up(self, stop: Stop = never) -> bool:
         """Tell whether the line is open, by whomever it was opened."""
 
-    def dial(self, stop: Event) -> bool:
+    def dial(self, stop: Stop) -> bool:
         """Raise it; False when another program has it or is raising it; NoLineError when it does not come up."""
 
     def hang_up(self) -> bool:
@@ -69,7 +69,7 @@ class Line:
         """Return for how many seconds this pass has had a line of ours, 0 while there is none."""
         return time.monotonic() - self._since if self.ours and self._since is not None else 0.0
 
-    def bring_up(self, stop: Event) -> None:
+    def bring_up(self, stop: Stop) -> None:
         """Return with an open line: ours, or with `somebody_elses` set one that another program has or is opening.
 
         Does nothing without a backend. Raises NoLineError when there is none; it has been hung up then. A dial that
@@ -82,7 +82,7 @@ class Line:
             raise self._failed
         if self._backend.is_up(stop):
             self._use_open()
-        elif stop.is_set():
+        elif stop():
             raise NoLineError("stopped before the line was up")
         else:
             self._dial(self._backend, stop)
@@ -126,7 +126,7 @@ class Line:
     def _comes_up(self) -> None:
         self._since, self._up_at = time.monotonic(), datetime.now().astimezone().isoformat(timespec="seconds")
 
-    def _dial(self, backend: Backend, stop: Event) -> None:
+    def _dial(self, backend: Backend, stop: Stop) -> None:
         self._log.info(log.line("dial", line="dialling", by=self.describe))
         began = time.monotonic()
         if backend.identity:

@@ -11,10 +11,10 @@ import sys
 import time
 from collections.abc import Callable
 from functools import cache
-from threading import Event
 from typing import Any, NamedTuple, Protocol
 
-from lib.errors import NoLineError, SettingsError
+from lib.errors import NoLineError, SettingsError, StoppedError
+from lib.halt import Deadline, Stop, never
 from lib.line import ras_api
 
 DIAL_LIMIT = 120.0
@@ -155,11 +155,11 @@ class Ras:
         self._log = log
         self._handles: list[int] | None = None  # to be hung up; None: nothing was dialled by this pass
 
-    def is_up(self, _stop: Event | None = None) -> bool:
+    def is_up(self, _stop: Stop = never) -> bool:
         """Tell whether the entry is connected, by whomever; for a number alone, whether any telephone line is."""
         return any(self._serves(each) and self._connected(each.handle) for each in self._api().connections())
 
-    def dial(self, stop: Event) -> bool:
+    def dial(self, stop: Stop) -> bool:
         """Dial and wait; False when another program has the line or is opening it; NoLineError when it fails."""
         self._handles = []
         params = self._params()
@@ -207,16 +207,18 @@ class Ras:
         except ValueError as error:
             raise SettingsError(f"{setting} {error}") from error
 
-    def _wait(self, handle: int, stop: Event, reports: list[tuple[int, int]]) -> int:
+    def _wait(self, handle: int, stop: Stop, reports: list[tuple[int, int]]) -> int:
         """Return how the dial ended; NoLineError when it did not in time, or is not wanted any more."""
-        deadline = time.monotonic() + DIAL_LIMIT
-        while time.monotonic() < deadline:
-            for state, error in (*reports, self._api().status(handle)):
-                code = ras_api.ended(state, error)
-                if code is not None:
-                    return code
-            if stop.wait(TICK):
-                raise NoLineError(f"{self.describe}: stopped while it was being dialled")
+        deadline = Deadline.after(DIAL_LIMIT, stop)
+        try:
+            for seconds in deadline.slices():
+                for state, error in (*reports, self._api().status(handle)):
+                    code = ras_api.ended(state, error)
+                    if code is not None:
+                        return code
+                time.sleep(min(seconds, TICK))
+        except StoppedError:
+            raise NoLineError(f"{self.describe}: stopped while it was being dialled") from None
         raise NoLineError(f"{self.describe}: no line within {DIAL_LIMIT:.0f} s; {ras_api.Kind.LATER.value}")
 
     def _no_line(self, code: int) -> NoLineError:

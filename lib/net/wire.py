@@ -1,37 +1,34 @@
 """The only socket, and the only TLS: connect, speak a dialogue, be silent no longer than agreed.
 
 Every OSError and ssl.SSLError becomes a LostError here and nowhere else. Nothing is ever sent in the clear on a wire
-that was asked to be encrypted. A wire may be cut from another thread; whoever waits on it hears LostError.
+that was asked to be encrypted. No socket blocks: every wait, for a name, a connection, a handshake, for octets either
+way, is one of lib.halt's, which ends in a StoppedError as soon as `stop` says so.
 """
 
 import hashlib
 import logging
-import os
-import selectors
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import lru_cache
-from itertools import zip_longest
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from lib.errors import CertificateError, LostError, SilenceError, TlsError
+from lib.errors import CertificateError, LostError, SilenceError, StoppedError, TlsError
+from lib.halt import Deadline, Stop, never
 from lib.net.dialogue import Dialogue, Piece
+from lib.net.sockets import addresses, interleaved, local, raced, when_ready
 from lib.visible import visible
 
 LOG = logging.getLogger("popfetch.wire")
 P = TypeVar("P", bound=Piece)
+T = TypeVar("T")
 
 # One recv; a window of small messages comes in a few of them.
 CHUNK = 256 << 10
 # An address that does not answer at all is given up sooner than a server that has answered before.
 CONNECT_SECONDS = 30.0
-# How long an address has to itself before the next one is tried beside it (RFC 8305 §5), and how often is looked
-# whether anybody still wants the connection. Both in seconds.
-STAGGER, LOOK = 0.25, 0.2
 # A peer that lets octets drip: over this many of its allowed silences together a reply must bring so many octets.
 DRIP_SILENCES = 5
 DRIP_OCTETS = 8192
@@ -66,107 +63,22 @@ def _context(authorities: Path | None, *, by_authority: bool) -> Any:
     return context
 
 
-class Address(NamedTuple):
-    """Where a host may be reached; the fields are those of getaddrinfo."""
-
-    family: int
-    kind: int
-    protocol: int
-    place: Any
-
-
-def interleaved(addresses: Sequence[Address]) -> list[Address]:
-    """Return *addresses* with their families taking turns, each in its own order (RFC 8305 §4)."""
-    families: dict[int, list[Address]] = {}
-    for address in addresses:
-        families.setdefault(address.family, []).append(address)
-    return [one for turn in zip_longest(*families.values()) for one in turn if one is not None]
-
-
-def _addresses(host: str, port: int) -> list[Address]:
-    # As octets, for a name that is text would have Python load its tables for IDNA first.
-    name: Any = host.encode() if host.isascii() else host
-    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-    return [Address(family, kind, protocol, place) for family, kind, protocol, _, place in found]
-
-
-def _raced(addresses: Sequence[Address], patience: float, halted: Callable[[], bool]) -> socket.socket:
-    """Return a connection to the address that answers first (RFC 8305 §5); OSError when none does.
-
-    A further one is tried when the last one has failed or said nothing for STAGGER; *patience* is for the last.
-    """
-    with selectors.DefaultSelector() as running:
-        try:
-            return _first(deque(addresses), running, patience, halted)
-        finally:
-            for key in list(running.get_map().values()):
-                key.fileobj.close()  # type: ignore[union-attr] # sockets all
-
-
-def _first(
-    waiting: deque[Address], running: selectors.BaseSelector, patience: float, halted: Callable[[], bool]
-) -> socket.socket:
-    lost = OSError("it has no address")
-    following = end = time.monotonic()
-    while waiting or running.get_map():
-        now = time.monotonic()
-        if halted():
-            raise OSError("cut off")
-        if waiting and (now >= following or not running.get_map()):
-            following, end = now + STAGGER, now + patience
-            lost = _begin(waiting.popleft(), running) or lost
-        elif now >= end and not waiting:
-            raise lost if lost.errno else TimeoutError
-        won, failed = _answered(running, min(LOOK, max((following if waiting else end) - now, 0)))
-        if won is not None:
-            return won
-        lost = failed or lost
-    raise lost
-
-
-def _begin(address: Address, running: selectors.BaseSelector) -> OSError | None:
-    """Begin to connect; return why that cannot be."""
-    try:
-        attempt = socket.socket(address.family, address.kind, address.protocol)
-    except OSError as error:
-        return error
-    try:
-        attempt.setblocking(False)
-        with suppress(BlockingIOError):
-            attempt.connect(address.place)
-    except OSError as error:
-        attempt.close()
-        return error
-    running.register(attempt, selectors.EVENT_WRITE)
-    return None
-
-
-def _answered(running: selectors.BaseSelector, seconds: float) -> tuple[socket.socket | None, OSError | None]:
-    """Wait so long for an answer; return the connection that stands, and why another one does not."""
-    failed = None
-    for key, _ in running.select(seconds) if running.get_map() else ():
-        attempt: Any = key.fileobj
-        running.unregister(attempt)
-        if code := attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            attempt.close()
-            failed = OSError(
-                code, getattr(socket, "errorTab", {}).get(code) or os.strerror(code)
-            )  # Windows has its own
-        else:
-            return attempt, failed
-    return None, failed
-
-
 class Wire:
-    """A connection to one peer."""
+    """A connection to one peer.
 
-    def __init__(self, connection: socket.socket, peer: str, silence: float) -> None:
-        """Take over *connection*; *silence* is how many seconds the peer may say nothing."""
+    *silence* is for how many seconds the peer may say nothing; with *whole*, in how many a reply must be there that is
+    waited for, however its octets drip. *stop* ends every wait.
+    """
+
+    def __init__(self, connection: socket.socket, peer: str, silence: float, stop: Stop = never) -> None:
+        """Take over *connection*."""
+        connection.setblocking(False)
         self._socket = connection
         self._peer = peer
         self.silence = silence
+        self.whole = False
+        self.stop = stop
         self.encrypted = False
-        self.severed = False  # by cut()
         self.octets_in = 0
         self.octets_out = 0
         self._waited = 0.0
@@ -175,36 +87,31 @@ class Wire:
         # Used again and again: recv(CHUNK) would make room for CHUNK and give most of it back every time, and of the
         # holes that leaves the memory of a pass doubles over a large message.
         self._landing = memoryview(bytearray(CHUNK))
-        self._timeout = -1.0  # what the socket was told last
 
     @classmethod
-    def connect(cls, host: str, port: int, silence: float, halted: Callable[[], bool] = bool) -> "Wire":
-        """Open a TCP connection to whichever address of *host* answers first. LostError when none does.
+    def connect(cls, host: str, port: int, silence: float, stop: Stop = never) -> "Wire":
+        """Open a TCP connection to whichever address of *host* answers first. LostError when none does, StoppedError.
 
-        None is waited for longer than *silence* or CONNECT_SECONDS, nor once *halted* says that nobody wants it.
+        None is waited for longer than *silence* or CONNECT_SECONDS.
         """
         peer = f"{host}:{port}"
         try:
-            connection = _raced(interleaved(_addresses(host, port)), min(silence, CONNECT_SECONDS), halted)
+            found = interleaved(addresses(host, port, Deadline.after(silence, stop)))
+            connection = raced(found, min(silence, CONNECT_SECONDS), stop)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             raise _told(peer, error, "cannot connect: ") from error
-        return cls(connection, peer, silence)
+        return cls(connection, peer, silence, stop)
 
     @classmethod
-    def connect_local(cls, path: str, silence: float) -> "Wire":
-        """Open a unix-domain connection. LostError where there is none, or no such sockets."""
-        family = getattr(socket, "AF_UNIX", None)
-        if family is None:
+    def connect_local(cls, path: str, silence: float, stop: Stop = never) -> "Wire":
+        """Open a unix-domain connection. LostError where there is none, or no such sockets; StoppedError."""
+        if not hasattr(socket, "AF_UNIX"):
             raise LostError(f"unix:{path}: this system has no unix-domain sockets")
-        connection = socket.socket(family, socket.SOCK_STREAM)
         try:
-            connection.settimeout(silence)
-            connection.connect(path)
+            return cls(local(path, Deadline.after(silence, stop)), f"unix:{path}", silence, stop)
         except OSError as error:
-            connection.close()
             raise _told(f"unix:{path}", error, "cannot connect: ") from error
-        return cls(connection, f"unix:{path}", silence)
 
     @property
     def address(self) -> str:
@@ -216,13 +123,15 @@ class Wire:
         return str(name[0]) if isinstance(name, tuple) else ""
 
     def start_tls(self, trust: Trust) -> None:
-        """Encrypt from here on; TlsError when the certificate does not prove what *trust* asks."""
+        """Encrypt from here on; TlsError when the certificate does not prove what *trust* asks. StoppedError."""
         import ssl  # noqa: PLC0415 - see _context
 
         try:
-            self._wait_as_agreed()
             context = _context(trust.authorities, by_authority=trust.verify and trust.pin is None)
-            self._socket = context.wrap_socket(self._socket, server_hostname=trust.name)
+            encrypted = self._socket = context.wrap_socket(
+                self._socket, server_hostname=trust.name, do_handshake_on_connect=False
+            )
+            self._when_ready(encrypted.do_handshake, Deadline.after(self.silence, self.stop))
         except ssl.SSLCertVerificationError as error:
             raise CertificateError(f"{self._peer}: the certificate does not verify: {error.verify_message}") from error
         except ssl.SSLError as error:
@@ -242,12 +151,14 @@ class Wire:
             raise CertificateError(f"{self._peer}: the certificate is not the pinned one but sha256:{found.hex()}")
 
     def send(self, octets: bytes) -> None:
-        """Send all of *octets*, in no more than the allowed silence a call."""
+        """Send all of *octets*, in no more than the allowed silence a call. LostError, StoppedError."""
         if not octets:
             return
+        self._go_on()
+        left, deadline = memoryview(octets), Deadline.after(self.silence, self.stop)
         try:
-            self._wait_as_agreed()
-            self._socket.sendall(octets)
+            while left:
+                left = left[self._when_ready(partial(self._socket.send, left), deadline, writes=True) :]
         except OSError as error:
             raise _told(self._peer, error) from error
         self.octets_out += len(octets)
@@ -255,7 +166,7 @@ class Wire:
     def step(self, dialogue: Dialogue[P]) -> Iterator[tuple[Any, P]]:
         """Send what may be sent, wait for something once, and yield the pieces that it brought.
 
-        Raises LostError, SilenceError, PeerError. Nothing is waited for when nothing is owed.
+        Raises LostError, SilenceError, PeerError, StoppedError. Nothing is waited for when nothing is owed.
         """
         self.send(dialogue.to_send())
         if not dialogue.owed:
@@ -270,47 +181,46 @@ class Wire:
             yield command, piece
 
     def _receive(self) -> bytes:
+        self._go_on()
         began = time.monotonic()
+        patience = max(self.silence - self._waited, 0.0) if self.whole else self.silence
         try:
-            self._wait_as_agreed()
-            octets = bytes(self._landing[: self._socket.recv_into(self._landing)])
+            took = self._when_ready(lambda: self._socket.recv_into(self._landing), Deadline.after(patience, self.stop))
         except OSError as error:
             raise _told(self._peer, error) from error
-        if not octets:
+        if not took:
             raise LostError(f"{self._peer}: the server closed the connection")
-        self.octets_in += len(octets)
+        self.octets_in += took
         self._waited += time.monotonic() - began
-        self._dripped += len(octets)
+        self._dripped += took
+        self._look_for_a_drip()
+        return bytes(self._landing[:took])
+
+    def _look_for_a_drip(self) -> None:
+        if self.whole and self._waited >= self.silence:
+            raise SilenceError(f"{self._peer}: no whole answer within {self.silence:.0f} s")
         if self._waited > DRIP_SILENCES * self.silence:
             if self._dripped < DRIP_OCTETS:
                 raise SilenceError(f"{self._peer}: only {self._dripped} octets in {self._waited:.0f} s")
             self._waited, self._dripped = 0.0, 0
-        return octets
 
-    def _wait_as_agreed(self) -> None:
-        if self._timeout != self.silence:
-            self._timeout = self.silence
-            self._socket.settimeout(self.silence)
+    def _go_on(self) -> None:
+        if self.stop():  # a peer that always has something to say is never waited for
+            raise StoppedError(f"{self._peer}: stopped")
+
+    def _when_ready(self, act: Callable[[], T], deadline: Deadline, *, writes: bool = False) -> T:
+        return when_ready(self._socket, act, deadline, writes=writes)
 
     @property
     def stale(self) -> bool:
         """Say whether the peer has spoken or left while nothing was owed: an idle time-out, as a rule."""
         try:
-            self._timeout = 0.0
-            self._socket.settimeout(0)
             socket.socket.recv(self._socket, 1, socket.MSG_PEEK)
         except BlockingIOError:
             return False
         except OSError:
             return True
         return True
-
-    def cut(self) -> None:
-        """End the connection under whoever uses it, from any thread; never raises."""
-        self.severed = True
-        with suppress(OSError):
-            # The plain socket's shutdown: that of an SSLSocket would take the TLS state from under its reader.
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close; never raises."""

@@ -15,7 +15,7 @@ from lib.config.settings import Account, Settings
 from lib.delivery.envelope import Origin
 from lib.delivery.parcel import Post
 from lib.delivery.settle import Clerk
-from lib.errors import AccountError, Exit, LostError, PeerError, PopfetchError, StorageError
+from lib.errors import AccountError, Exit, LostError, PeerError, PopfetchError, StoppedError, StorageError
 from lib.halt import Halt
 from lib.pop.fetch import Fetch
 from lib.pop.plan import Limits, Rules
@@ -39,7 +39,6 @@ class Around(Protocol):
     halt: Halt
     clerk: Clerk
     line_is_ours: bool
-    opened: dict[str, Mailbox]  # sessions that may have to be cut off
 
     def take_in(self, stored: Stored, key: str, origin: Origin) -> None:
         """Take a spooled message to deliver."""
@@ -95,7 +94,7 @@ class Visit:
             elif self._unfinished:
                 error = self._cut_short()
         except PopfetchError as trouble:
-            cut = self._unfinished = isinstance(trouble, LostError) and self.halted()
+            cut = self._unfinished = isinstance(trouble, LostError | StoppedError) and self.halted()
             error = self._cut_short() if cut else self._told(trouble)
         for warning in self.warnings:
             LOG.warning("%s", log.line("account", account=self.account.name, warning=warning))
@@ -147,13 +146,8 @@ class Visit:
     def _session(self, word: str) -> bool:
         settings = self.settings
         lockstep = self._lockstep or self.memory.window_one
-        terms = Terms(
-            settings.pf_timeout,
-            settings.pf_tls_ca,
-            lockstep=lockstep,
-            ahead="" if lockstep else self.memory.ahead,
-            halted=self.halted,
-        )
+        ahead, begun = "" if lockstep else self.memory.ahead, self.around.halt.begun
+        terms = Terms(settings.pf_timeout, settings.pf_tls_ca, lockstep=lockstep, ahead=ahead, stop=begun)
         self.memory.ahead = ""  # unless it goes well again
         mailbox = Mailbox(self.account, word, terms)
         try:
@@ -183,11 +177,9 @@ class Visit:
         try:
             mailbox.connect()
         except LostError as error:
-            if self.halted():
-                raise
             raise UnreachableError(str(error)) from error
-        self.around.opened[self.account.id] = mailbox
         mailbox.open()
+        mailbox.wire.stop = self.around.halt.overdue  # from here on there may be something to commit
         self.memory.ahead = mailbox.ahead
         protocol = "POP3S" if mailbox.wire.encrypted else "POP3"
         self.origin = self.origin._replace(ip=mailbox.wire.address, protocol=protocol)

@@ -7,13 +7,13 @@ setting is named where one is to blame.
 """
 
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from lib.auth import sasl
 from lib.config.settings import Account, Tls
 from lib.errors import AccountError, CertificateError, LoginError, LostError, PeerError, SilenceError, TlsError
+from lib.halt import Stop, never
 from lib.net.dialogue import Command, Dialogue
 from lib.net.wire import Trust, Wire
 from lib.pop import pop3
@@ -34,14 +34,14 @@ MAX_INITIAL = 255 - len(b"AUTH PLAIN \r\n")
 class Terms(NamedTuple):
     """What a session may do: seconds of silence, further CAs, and whether commands may be sent ahead at all.
 
-    *ahead* is what Mailbox.ahead was after the session before. No connection is waited for once *halted* says so.
+    *ahead* is what Mailbox.ahead was after the session before; *stop* ends every wait until the mailbox is open.
     """
 
     silence: float
     authorities: Path | None
     lockstep: bool = False
     ahead: str = ""
-    halted: Callable[[], bool] = bool
+    stop: Stop = never
 
 
 class Mailbox:
@@ -84,7 +84,7 @@ class Mailbox:
     def connect(self) -> None:
         """Open the connection; LostError when there is none to be had."""
         try:
-            self.wire = Wire.connect(self.account.host, self.account.port, self.terms.silence, self.terms.halted)
+            self.wire = Wire.connect(self.account.host, self.account.port, self.terms.silence, self.terms.stop)
         except LostError as error:
             raise LostError(f"{error}: see host and port of {self.account.place}") from error
 
@@ -111,8 +111,6 @@ class Mailbox:
         try:
             self.capabilities = self._asked_capabilities()
         except LostError:  # some servers hang up on a command that they do not know
-            if self.wire.severed:
-                raise
             self._knows_capa = False
             self.close()
             self.connect()

@@ -6,9 +6,11 @@ rest lies fsynced in the spool; whoever does not end by itself then is cut off.
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
@@ -17,10 +19,9 @@ from lib.delivery.envelope import Moment, Origin, consign
 from lib.delivery.outbox import Outbox
 from lib.delivery.parcel import Parcel, Post
 from lib.delivery.settle import Clerk
-from lib.errors import PopfetchError, ReceiverError, SafetyNetError
-from lib.halt import Halt
+from lib.errors import PopfetchError, ReceiverError, SafetyNetError, StoppedError, StorageError
+from lib.halt import GRACE, Deadline, Halt
 from lib.pop.poll import UnreachableError, Visit
-from lib.pop.session import Mailbox
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Tally, Watch
 from lib.run.affinity import Core
@@ -62,7 +63,6 @@ class Batch:
     _couriers: list[Thread] = field(default_factory=list)
     _greeted: Courier | None = None
     _posts: dict[str, Post] = field(default_factory=dict)
-    opened: dict[str, Mailbox] = field(default_factory=dict)
     drained: list[AccountOutcome] = field(default_factory=list)  # what the last round over the accounts came to
     _outgoing: Outgoing | None = None
     _kicks: list[Thread] = field(default_factory=list)
@@ -86,7 +86,7 @@ class Batch:
         self.complaints.append(error)
         LOG.error("%s", log.line("halt", why=str(error)))
         self._outbox.stop()
-        self.halt.halt(None)
+        self.halt.halt(None, hearing=GRACE if isinstance(error, StorageError) else math.inf)
         self.stop()
 
     def _bug(self, error: Exception) -> PopfetchError:
@@ -94,14 +94,11 @@ class Batch:
         return PopfetchError(f"a bug of this program ({type(error).__name__}): its traceback is in popfetch.log")
 
     def _look(self) -> None:
-        """Notice a signal or a deadline, cut off who does not end, keep the journal on disk."""
-        if self.halt.look():
+        """Notice a signal or a limit, keep the journal on disk."""
+        if self.halt.begun():
             self.stop()
-        if self.halt.killed.is_set():
+        if self.halt.signals.came():
             self._outbox.stop()
-        if self.halt.overdue:
-            for mailbox in list(self.opened.values()):
-                mailbox.wire.cut()
         now = time.monotonic()
         if now - self._synced >= SYNC_SECONDS:
             self._synced = now
@@ -111,7 +108,7 @@ class Batch:
 
     def greet(self) -> None:
         """Open the first connection to the receiver; ReceiverError when it takes no mail now."""
-        self._greeted = Courier(self.way)
+        self._greeted = Courier(self.way, self.halt)
         self._greeted.open()
 
     def send(self, parcel: Parcel) -> None:
@@ -164,13 +161,11 @@ class Batch:
             while thread.is_alive():
                 thread.join(TICK)
                 self._look()
-                if self.halt.overdue:
-                    return  # it waits for a verdict that may yet take ten minutes; the journal has what was said
         if self._greeted is not None:
             self._greeted.close()
 
     def _hire(self) -> None:
-        courier, self._greeted = self._greeted or Courier(self.way), None
+        courier, self._greeted = self._greeted or Courier(self.way, self.halt), None
         self._outbox.enter()
         thread = Thread(target=self._courier, args=(courier,), name=f"courier-{len(self._couriers)}", daemon=True)
         self._couriers.append(thread)
@@ -179,6 +174,8 @@ class Batch:
     def _courier(self, courier: Courier) -> None:
         try:
             Deliver(courier, self._health, self._body, self.clerk.blame).run(self._outbox, self.clerk.consider)
+        except StoppedError:
+            pass  # what it had in hand is in the spool, and why it ended is told by the halt
         except ReceiverError as error:
             if self._health.down():
                 self._fail(error)
@@ -229,9 +226,9 @@ class Batch:
         self.drained = self._round()
         unreached = all(isinstance(one.error, UnreachableError) for one in self.drained)
         if self.line_is_elses and self.drained and unreached and not self.halt.halted:
-            self.halt.killed.wait(self.settings.pf_retry_delay)
-            self._look()
-            self.drained = self._round()
+            with suppress(StoppedError):
+                Deadline.after(self.settings.pf_retry_delay, self.halt.begun).sleep()
+                self.drained = self._round()
         self._see_out()
         on_the_way()
         return self.drained
@@ -294,7 +291,4 @@ class Batch:
         post = self._posts[account.id] = Post()
         self.clerk.expect(account.id, post)
         memory = self.memories.setdefault(account.id, AccountState())
-        try:
-            return Visit(account, self.settings, post, memory, self, self.watch, self.origin(account.id)).run()
-        finally:
-            self.opened.pop(account.id, None)
+        return Visit(account, self.settings, post, memory, self, self.watch, self.origin(account.id)).run()

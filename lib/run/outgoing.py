@@ -42,19 +42,16 @@ class Outgoing:
         self.until = time.monotonic() + LIMIT
         self._settings = settings
         self._stopped = Event()
-        self._wire: Wire | None = None
 
     def stop(self) -> None:
         """End the jobs, from any thread: within the grace that a command gets."""
         self._stopped.set()
-        if self._wire is not None:
-            self._wire.cut()
 
     def run_command(self) -> None:
         """Run pf_online_command once; what it says goes to the log."""
         from lib.line.command import run  # noqa: PLC0415 - subprocess is only for who has such a command
 
-        ended = run(self._settings.pf_online_command, LIMIT, self._stopped, self._settings.work_path)
+        ended = run(self._settings.pf_online_command, LIMIT, self._stopped.is_set, self._settings.work_path)
         for text in ended.said:
             LOG.info("%s", log.line("outgoing", command="pf_online_command", says=text))
         level = logging.INFO if ended.code == 0 else logging.WARNING
@@ -75,9 +72,8 @@ class Outgoing:
             LOG.warning("%s", log.line("outgoing", etrn=str(server), failed=str(error)))
 
     def _ask(self, server: HostPort, *, encrypted: bool) -> None:
-        wire = self._wire = Wire.connect(server.host, server.port, LIMIT)
-        if self._stopped.is_set():
-            wire.cut()
+        wire = Wire.connect(server.host, server.port, LIMIT, self._stopped.is_set)
+        wire.whole = True
         try:
             dialogue = Dialogue(smtp.Framer())
             _must(wire, dialogue, smtp.GREETING)

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Event
 
 from lib.config.settings import Settings
 from lib.delivery.envelope import NOTICES, Moment, consign, origins
 from lib.delivery.settle import Clerk, Streak, Terms
 from lib.errors import StorageError
-from lib.halt import Halt
+from lib.halt import Halt, Signals
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Unwatched, Watch
 from lib.run.batch import Batch
@@ -41,12 +40,12 @@ class Workplace:
     corrupt: list[Corrupt]
     buried: list[str]  # whose mail a killed pass had written to duds.dat, and not told
 
-    def batch(self, state: State, watch: Watch, killed: Event) -> Batch:
+    def batch(self, state: State, watch: Watch, signals: Signals) -> Batch:
         """Return a pass over these stores; what was found damaged in them is its first complaint."""
         settings = self.settings
         terms = Terms((settings.pf_dflt_address or "").encode(), settings.pf_give_up)
         clerk = Clerk(self.ledger, self.spool, self.duds, terms, self.streak, watch, time.time)
-        accounts, halt = dict(state.accounts), Halt(killed)
+        accounts, halt = dict(state.accounts), Halt(signals)
         while self.buried:
             clerk.tally(self.buried.pop()).duds += 1
         batch = Batch(settings, clerk, way(settings), origins(settings), watch, accounts, halt)
@@ -60,9 +59,9 @@ class Workplace:
         entries = (entry for account in self.ledger.entries.values() for entry in account.values())
         return sum(entry.status is Status.SPOOLED and bool(entry.number) for entry in entries)
 
-    def tell(self, mails: Sequence[bytes], state: State, killed: Event) -> list[AccountOutcome]:
+    def tell(self, mails: Sequence[bytes], state: State, signals: Signals) -> list[AccountOutcome]:
         """Send *mails* to pf_notify_address as any other message: what is not taken now waits in the spool."""
-        batch = self.batch(state, Unwatched(), killed)
+        batch = self.batch(state, Unwatched(), signals)
         for mail in mails:
             uid = hashlib.sha256(mail).hexdigest().encode()
             incoming = self.spool.receive(NOTICES, uid, len(mail))

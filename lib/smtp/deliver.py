@@ -13,9 +13,9 @@ from contextlib import suppress
 from threading import Lock
 
 from lib.delivery.parcel import Errand, Feed, Parcel, Result
-from lib.errors import LostError, PeerError, PopfetchError, ReceiverError
+from lib.errors import LostError, PeerError, PopfetchError, ReceiverError, StoppedError
 from lib.smtp import smtp
-from lib.smtp.session import SILENCE, Courier
+from lib.smtp.session import Courier
 from lib.smtp.transaction import Transaction, content
 from lib.visible import visible
 
@@ -86,6 +86,8 @@ class Deliver:
     def run(self, feed: Feed, done: Done) -> None:
         """Carry errands until there are no more; ReceiverError when this connection, or the receiver, is refused.
 
+        StoppedError when the pass is halted and this connection has had its time.
+
         What was not decided by then is given back to *feed*.
         """
         try:
@@ -117,11 +119,16 @@ class Deliver:
             while self._announced:
                 self._carry(self._announced[0], feed, done)
                 self._conclude(self._announced.popleft(), done)
+        except StoppedError as error:
+            courier.close()
+            if self._dotted:
+                self._lost(error, done)
+            raise
         except (LostError, PeerError) as error:
             courier.close()
             self._lost(error, done)
 
-    def _lost(self, error: LostError | PeerError, done: Done) -> None:
+    def _lost(self, error: LostError | PeerError | StoppedError, done: Done) -> None:
         """Decide what becomes of the messages that were on their way when the connection broke."""
         transaction = self._announced[0]
         errand = transaction.errand
@@ -139,7 +146,7 @@ class Deliver:
         if decided:
             self._conclude(transaction, done)
 
-    def _break_off(self, transaction: Transaction, error: LostError | PeerError) -> None:
+    def _break_off(self, transaction: Transaction, error: PopfetchError) -> None:
         """Blame the receiver, the first time; in later passes it is the message, lest it block all others for ever."""
         parcel = transaction.errand.parcel
         self._blame(parcel, str(error))
@@ -215,17 +222,14 @@ class Deliver:
     def _hear_verdicts(self, transaction: Transaction, done: Done) -> None:
         """Hear what became of it; a verdict of LMTP is told at once, for the next one may be long in coming."""
         courier = self._courier
-        wire = courier.wire
-        if wire is None:
-            return
-        wire.silence = courier.way.patience
+        courier.await_verdict(True)
         everybody = transaction.accepted
         apart = [[one] for one in everybody] if courier.way.lmtp else [everybody]
         for turn, who in enumerate(apart, 1):
             transaction.hear_verdict(who, courier.hear()[1])
             if turn < len(apart):
                 done(Result(transaction.errand, {one: transaction.answers[one] for one in who}, final=False))
-        wire.silence = SILENCE
+        courier.await_verdict(False)
 
     def _conclude(self, transaction: Transaction, done: Done) -> None:
         """Tell what a transaction came to, and what that says of the receiver."""

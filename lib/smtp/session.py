@@ -13,7 +13,8 @@ from typing import NamedTuple
 from lib.auth import sasl
 from lib.config import password
 from lib.config.settings import HostPort, Settings, Tls, UnixPath
-from lib.errors import LostError, PeerError, ReceiverError, SilenceError, TlsError
+from lib.errors import LostError, PeerError, ReceiverError, SilenceError, StoppedError, TlsError
+from lib.halt import Halt
 from lib.net.dialogue import Command, Dialogue
 from lib.net.wire import Trust, Wire
 from lib.smtp import smtp, verdict
@@ -66,9 +67,10 @@ def way(settings: Settings) -> Way:
 class Courier:
     """One connection; asks and hears, and knows nothing of messages."""
 
-    def __init__(self, way: Way) -> None:
-        """Remember; open() connects."""
+    def __init__(self, way: Way, halt: Halt | None = None) -> None:
+        """Remember; open() connects. *halt* ends its waits, but for a verdict not at once."""
         self.way = way
+        self._halt = halt or Halt()
         self.features = Features({})
         self.dialogue: Dialogue[Reply] = Dialogue(smtp.Framer())
         self.wire: Wire | None = None
@@ -81,7 +83,7 @@ class Courier:
         return b"PIPELINING" in self.features
 
     def open(self) -> None:
-        """Connect, greet, encrypt, log in; ReceiverError when any of it fails."""
+        """Connect, greet, encrypt, log in; ReceiverError when any of it fails, StoppedError."""
         try:
             self._open()
         except (LostError, PeerError, TlsError) as error:
@@ -89,16 +91,17 @@ class Courier:
             raise ReceiverError(
                 f"the receiver does not take mail: {error}: see pf_smtp_server and pf_smtp_tls"
             ) from error
-        except ReceiverError:
+        except (ReceiverError, StoppedError):
             self.close()
             raise
 
     def _open(self) -> None:
         place = self.way.place
         if isinstance(place, UnixPath):
-            self.wire = Wire.connect_local(str(place.path), SILENCE)
+            self.wire = Wire.connect_local(str(place.path), SILENCE, self._halt.begun)
         else:
-            self.wire = Wire.connect(place.host, place.port, SILENCE)
+            self.wire = Wire.connect(place.host, place.port, SILENCE, self._halt.begun)
+        self.wire.whole = True
         self._heard.clear()
         self._broken = None
         if self.way.tls is Tls.IMPLICIT:
@@ -111,6 +114,7 @@ class Courier:
         if self.way.login is not None:
             self._log_in(self.way.login)
         self.dialogue.window = GROUP if self.pipelining else 1
+        self.wire.stop = self._halt.overdue
 
     def _greeted(self) -> None:
         try:
@@ -191,6 +195,12 @@ class Courier:
             except PeerError as error:
                 self._broken = error
         return self._heard.popleft()
+
+    def await_verdict(self, yes: bool) -> None:
+        """Be as patient as the wait for a verdict asks, for a copy more may hang on it; or no longer."""
+        if self.wire is not None:
+            self.wire.silence = self.way.patience if yes else SILENCE
+            self.wire.stop = self._halt.deaf if yes else self._halt.overdue
 
     @property
     def owed(self) -> bool:

@@ -209,7 +209,7 @@ def test_ours_is_hung_up_when_its_time_is_over(
     from lib import halt
 
     monkeypatch.setattr(popfetch_batch, "MINUTE", 0.5)
-    monkeypatch.setattr(halt.Halt.halt, "__defaults__", (0.3,))
+    monkeypatch.setattr(halt, "GRACE", 0.3)
     with peer(SLOW) as p:
         result = run_pass(write(p.port, RAISES, DROPS, **{setting: 1}))
     assert (result.code, line.story, write.marked) == (76, ["up", "down"], False)

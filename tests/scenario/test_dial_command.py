@@ -11,6 +11,7 @@ from threading import Event, Thread, Timer
 import pytest
 
 from lib.errors import NoLineError
+from lib.halt import never
 from lib.line import command
 from lib.line.command import Command, Ended, run
 
@@ -63,18 +64,18 @@ def appears(path: Path) -> bool:
 
 def test_words_reach_the_command_as_they_are_and_no_shell_sees_them(tmp_path: Path) -> None:
     words = ("$HOME", "a b", "; exit 1", "*", '"', "%PATH%")
-    ended = run(python("import sys; print('\\n'.join(sys.argv[1:]))", *words), 20, None, tmp_path)
+    ended = run(python("import sys; print('\\n'.join(sys.argv[1:]))", *words), 20, never, tmp_path)
     assert ended == (0, "", words)
 
 
 def test_a_command_that_reads_gets_nothing(tmp_path: Path) -> None:
-    ended = run(python("import sys; print(len(sys.stdin.read()))"), 20, None, tmp_path)
+    ended = run(python("import sys; print(len(sys.stdin.read()))"), 20, never, tmp_path)
     assert ended.said == ("0",)
 
 
 @posix
 def test_a_command_has_a_session_of_its_own_so_that_ctrl_c_reaches_only_us(tmp_path: Path) -> None:
-    ended = run(python("import os; print(os.getsid(0) == os.getpid())"), 20, None, tmp_path)
+    ended = run(python("import os; print(os.getsid(0) == os.getpid())"), 20, never, tmp_path)
     assert ended.said == ("True",)
 
 
@@ -82,14 +83,14 @@ def test_a_command_has_a_session_of_its_own_so_that_ctrl_c_reaches_only_us(tmp_p
 
 
 def test_a_program_that_is_not_there_is_told_of(tmp_path: Path) -> None:
-    ended = run(("no-such-program-of-ours",), 20, None, tmp_path)
+    ended = run(("no-such-program-of-ours",), 20, never, tmp_path)
     assert ended.code is None
     assert ended.told.startswith("cannot be run: ")
 
 
 def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
     began = time.monotonic()
-    ended = run(python("import time; print('dialling', flush=True); time.sleep(60)"), 1.0, None, tmp_path)
+    ended = run(python("import time; print('dialling', flush=True); time.sleep(60)"), 1.0, never, tmp_path)
     assert time.monotonic() - began < 10
     assert ended.code is None
     assert ended.told == "did not end within 1 s: dialling"
@@ -107,7 +108,7 @@ def test_a_stop_ends_a_command_within_a_fifth_of_a_second(tmp_path: Path) -> Non
 
     timer = Timer(0, stop_once_started)
     timer.start()
-    ended = run(python(code, str(started)), 30, stop, tmp_path)
+    ended = run(python(code, str(started)), 30, stop.is_set, tmp_path)
     took = time.monotonic() - stopped_at[0]
     timer.join()
     assert ended == (None, "was stopped", ())
@@ -133,7 +134,7 @@ def test_the_whole_group_of_a_command_is_ended(tmp_path: Path, stubborn: bool) -
 
     thread = Thread(target=stop_once_it_beats)
     thread.start()
-    ended = run(python(code, str(beats), child), 30.0, stop, tmp_path)
+    ended = run(python(code, str(beats), child), 30.0, stop.is_set, tmp_path)
     stop.set()
     thread.join()
     assert ended.code is None
@@ -147,7 +148,7 @@ def test_a_daemon_that_a_command_leaves_behind_is_the_line_and_lives_on(tmp_path
     alive = tmp_path / "alive"
     daemon = "import sys, time; time.sleep(1.0); print('still here', flush=True); open(sys.argv[1], 'w').close()"
     code = "import subprocess, sys; subprocess.Popen([sys.executable, '-S', '-c', *sys.argv[1:]])"
-    ended = run(python(code, daemon, str(alive)), 20, None, tmp_path)
+    ended = run(python(code, daemon, str(alive)), 20, never, tmp_path)
     assert ended.code == 0
     assert not alive.exists()
     assert appears(alive)
@@ -155,18 +156,18 @@ def test_a_daemon_that_a_command_leaves_behind_is_the_line_and_lives_on(tmp_path
 
 def test_a_command_that_never_stops_talking_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "MOST_OUTPUT", 1 << 16)
-    ended = run(python("while True: print('x' * 1000)"), 30, None, tmp_path)
+    ended = run(python("while True: print('x' * 1000)"), 30, never, tmp_path)
     assert ended.why == "said more than 64 KiB"
     assert len(ended.said) <= command.SHOWN_LINES
 
 
 def test_nothing_is_left_in_the_folder(tmp_path: Path) -> None:
-    run(exits(0, "hello"), 20, None, tmp_path)
+    run(exits(0, "hello"), 20, never, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
-    assert run(NOTHING, 20, None, tmp_path / "missing").told.startswith("cannot be run: ")
+    assert run(NOTHING, 20, never, tmp_path / "missing").told.startswith("cannot be run: ")
 
 
 # --- the log -------------------------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ def test_what_a_command_says_is_logged_line_by_line_and_harmless(
 ) -> None:
     caplog.set_level(logging.INFO)
     code = "import os; os.write(1, b'one\\n\\x1b[31mtwo\\xff\\r\\n\\n' + b'y' * 1000 + b'\\n')"
-    made(tmp_path, python(code)).dial(Event())
+    made(tmp_path, python(code)).dial(never)
     told = [record.getMessage() for record in caplog.records]
     assert told[0] == 'dial: command=pf_dial_up says="one"'
     assert told[1] == r'dial: command=pf_dial_up says="\\x1b[31mtwo\\xff"'
@@ -187,7 +188,7 @@ def test_what_a_command_says_is_logged_line_by_line_and_harmless(
 
 def test_only_the_end_of_a_long_story_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    made(tmp_path, python("print('\\n'.join(map(str, range(1000))))")).dial(Event())
+    made(tmp_path, python("print('\\n'.join(map(str, range(1000))))")).dial(never)
     assert len(caplog.records) == command.SHOWN_LINES
     assert caplog.records[-1].getMessage().endswith('says="999"')
 
@@ -214,14 +215,14 @@ def test_without_a_check_no_line_is_known_to_be_up(tmp_path: Path) -> None:
 
 
 def test_without_a_check_the_exit_code_of_up_decides(tmp_path: Path) -> None:
-    assert made(tmp_path, exits(0)).dial(Event())
+    assert made(tmp_path, exits(0)).dial(never)
     with pytest.raises(NoLineError, match=r"pf_dial_up \(.*\) ended with exit code 4: no carrier"):
-        made(tmp_path, exits(4, "no carrier")).dial(Event())
+        made(tmp_path, exits(4, "no carrier")).dial(never)
 
 
 def test_with_a_check_alone_somebody_else_has_to_raise_the_line(tmp_path: Path) -> None:
     with pytest.raises(NoLineError, match="there is no pf_dial_up"):
-        made(tmp_path, check=exits(1)).dial(Event())
+        made(tmp_path, check=exits(1)).dial(never)
 
 
 def test_a_line_that_comes_late_is_waited_for(tmp_path: Path) -> None:
@@ -232,13 +233,13 @@ def test_a_line_that_comes_late_is_waited_for(tmp_path: Path) -> None:
         "sys.argv[1]])"
     )
     line = made(tmp_path, python(code, str(there)), looks_for(there))
-    assert line.dial(Event())
+    assert line.dial(never)
     assert there.exists()
 
 
 def test_a_line_that_never_comes_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(NoLineError, match="pf_dial_check saw no line within 1 s"):
-        made(tmp_path, exits(0), exits(1)).dial(Event())
+        made(tmp_path, exits(0), exits(1)).dial(never)
 
 
 def test_a_stop_ends_the_wait_for_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +249,7 @@ def test_a_stop_ends_the_wait_for_the_line(tmp_path: Path, monkeypatch: pytest.M
     timer.start()
     began = time.monotonic()
     with pytest.raises(NoLineError, match="stopped"):
-        made(tmp_path, exits(0), exits(1)).dial(stop)
+        made(tmp_path, exits(0), exits(1)).dial(stop.is_set)
     timer.join()
     assert time.monotonic() - began < 2.5
 
@@ -257,7 +258,7 @@ def test_a_line_is_raised_and_dropped(tmp_path: Path) -> None:
     there = tmp_path / "up"
     line = made(tmp_path, touches(there), looks_for(there), removes(there))
     assert not line.is_up()
-    assert line.dial(Event())
+    assert line.dial(never)
     assert line.is_up()
     assert line.hang_up()
     assert not there.exists()
@@ -323,6 +324,6 @@ def test_a_command_of_another_user_that_cannot_be_ended_does_not_hold_us(
 
 
 def given_up(folder: Path) -> Ended:
-    ended = run(python("import time; time.sleep(60)"), 0.2, None, folder)
+    ended = run(python("import time; time.sleep(60)"), 0.2, never, folder)
     gc.collect()
     return ended

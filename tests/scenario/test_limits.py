@@ -9,8 +9,8 @@ from threading import Event
 import pytest
 
 import popfetch_batch
+from lib import halt
 from lib.config.values import Account
-from lib.halt import Halt
 from lib.pop import fetch
 from tests.embedded import PopServer, SmtpServer
 from tests.passes import Conf, RunPass, StartPass, account
@@ -78,7 +78,7 @@ def test_a_pass_is_cut_short_by_pf_time_limit_and_the_next_one_goes_on(
 ) -> None:
     monkeypatch.setattr(Account, "id", property(lambda self: f"{self.user}@{self.host}"))
     monkeypatch.setattr(popfetch_batch, "MINUTE", 1.0)
-    monkeypatch.setattr(Halt.halt, "__defaults__", (0.3,))
+    monkeypatch.setattr(halt, "GRACE", 0.3)
     both = listing({1: "a", 2: "b"})
     option = "to=b@example.org name=bob"
     passed = server(f"{both}{retr(1, 'one')}C: RETR 2\n-- stall", option=option, given=ONE, pf_time_limit=1)
@@ -97,7 +97,7 @@ def test_a_time_limit_commits_what_is_done(
 ) -> None:
     """One account stalls, the other is long since drained and its mail gone."""
     monkeypatch.setattr(popfetch_batch, "MINUTE", 1.0)
-    monkeypatch.setattr(Halt.halt, "__defaults__", (0.3,))
+    monkeypatch.setattr(halt, "GRACE", 0.3)
     with peer("-- stall") as p, PopServer({"bob": ("geheim-bob", [ONE["one"]])}) as pop:
         accounts = account(p.port, user="slow"), account(pop.port, "to=b@example.org")
         path = conf(*accounts, pf_smtp_server=f"127.0.0.1:{smtp.port}", pf_time_limit=1)

@@ -58,7 +58,7 @@ def main() -> None:
 def attempt(line: dial.Line, stop: Event, told: dict[str, object]) -> None:
     """Bring it up, or say why not."""
     try:
-        line.bring_up(stop)
+        line.bring_up(stop.is_set)
     except PopfetchError as error:
         told |= {"error": str(error), "kind": type(error).__name__}
 

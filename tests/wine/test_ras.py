@@ -216,9 +216,9 @@ def test_a_line_that_another_program_joined_is_left_to_it(telephone: Telephone) 
 
 def test_wines_own_rasapi32_has_no_line_for_us(windows: Windows) -> None:
     code = (
-        "from lib.line import ras; import logging; from threading import Event;"
+        "from lib.line import ras; import logging; from lib.halt import never;"
         "line = ras.Ras(ras.Call('x', '', '', str, ''), ras.rasapi32, logging.getLogger());"
-        "print(line.is_up()); line.dial(Event())"
+        "print(line.is_up()); line.dial(never)"
     )
     done = windows.run("-c", code, seconds=60)
     assert done.stdout == "False\n"

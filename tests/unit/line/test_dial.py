@@ -11,6 +11,7 @@ import pytest
 
 from lib.config.settings import Secret, Settings
 from lib.errors import NoLineError, SettingsError, StorageError
+from lib.halt import Stop, never
 from lib.line import dial
 
 LOG = logging.getLogger("popfetch.dial")
@@ -27,10 +28,10 @@ class Memory:
     hangs_up: bool | BaseException = True
     calls: list[str] = field(default_factory=list)
 
-    def is_up(self, _stop: Event | None = None) -> bool:
+    def is_up(self, _stop: Stop = never) -> bool:
         return self.up
 
-    def dial(self, _stop: Event) -> bool:
+    def dial(self, _stop: Stop) -> bool:
         self.calls.append("dial")
         if isinstance(self.outcome, BaseException):
             raise self.outcome
@@ -56,7 +57,7 @@ def made(backend: Memory | None, marker: Path) -> dial.Line:
 
 def test_without_a_line_there_is_nothing_to_bring_up_or_to_hang_up(marker: Path) -> None:
     line = made(None, marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     line.hang_up()
     assert (line.configured, line.describe, line.ours, line.is_up(), line.somebody_elses) == (
         False,
@@ -70,7 +71,7 @@ def test_without_a_line_there_is_nothing_to_bring_up_or_to_hang_up(marker: Path)
 def test_a_closed_line_is_dialled_and_hung_up(marker: Path) -> None:
     backend = Memory()
     line = made(backend, marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     assert (line.ours, line.somebody_elses, line.is_up(), marker.exists()) == (True, False, True, True)
     line.hang_up()
     assert (line.ours, line.is_up(), marker.exists()) == (False, False, False)
@@ -80,7 +81,7 @@ def test_a_closed_line_is_dialled_and_hung_up(marker: Path) -> None:
 def test_an_open_line_is_used_and_left_alone(marker: Path) -> None:
     backend = Memory(up=True)
     line = made(backend, marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     assert (line.ours, line.somebody_elses, line.up_for) == (False, True, 0.0)
     line.hang_up()
     assert backend.calls == []
@@ -90,7 +91,7 @@ def test_an_open_line_is_used_and_left_alone(marker: Path) -> None:
 def test_a_line_that_another_program_is_opening_is_not_hung_up(marker: Path) -> None:
     backend = Memory(outcome=False)
     line = made(backend, marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     line.hang_up()
     assert (line.ours, line.somebody_elses, marker.exists()) == (False, True, False)
     assert backend.calls == ["dial"]
@@ -99,9 +100,9 @@ def test_a_line_that_another_program_is_opening_is_not_hung_up(marker: Path) -> 
 def test_a_line_that_another_program_failed_to_open_is_dialled_at_the_second_try(marker: Path) -> None:
     backend = Memory(outcome=False)
     line = made(backend, marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     backend.up, backend.outcome = False, True
-    line.bring_up(Event())
+    line.bring_up(never)
     assert (line.ours, line.somebody_elses) == (True, False)
     line.hang_up()
     assert backend.calls == ["dial", "dial", "hang up"]
@@ -110,7 +111,7 @@ def test_a_line_that_another_program_failed_to_open_is_dialled_at_the_second_try
 def test_hanging_up_twice_hangs_up_once(marker: Path) -> None:
     backend = Memory()
     line = made(backend, marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     line.hang_up()
     line.hang_up()
     assert backend.calls == ["dial", "hang up"]
@@ -119,8 +120,8 @@ def test_hanging_up_twice_hangs_up_once(marker: Path) -> None:
 def test_a_line_of_ours_is_brought_up_once(marker: Path) -> None:
     backend = Memory()
     line = made(backend, marker)
-    line.bring_up(Event())
-    line.bring_up(Event())
+    line.bring_up(never)
+    line.bring_up(never)
     assert backend.calls == ["dial"]
 
 
@@ -131,7 +132,7 @@ def test_a_dial_that_failed_is_hung_up_whatever_the_failure(error: BaseException
     backend = Memory(outcome=error)
     line = made(backend, marker)
     with pytest.raises(type(error)):
-        line.bring_up(Event())
+        line.bring_up(never)
     assert backend.calls == ["dial", "hang up"]
     assert (line.ours, marker.exists()) == (False, False)
 
@@ -141,7 +142,7 @@ def test_a_dial_that_failed_is_not_repeated_in_the_same_pass(marker: Path) -> No
     line = made(backend, marker)
     for _ in range(2):
         with pytest.raises(NoLineError, match="wrong password"):
-            line.bring_up(Event())
+            line.bring_up(never)
     assert backend.calls == ["dial", "hang up"]
 
 
@@ -149,7 +150,7 @@ def test_nothing_is_dialled_after_a_stop(marker: Path) -> None:
     backend, stop = Memory(), Event()
     stop.set()
     with pytest.raises(NoLineError, match="stopped"):
-        made(backend, marker).bring_up(stop)
+        made(backend, marker).bring_up(stop.is_set)
     assert backend.calls == []
 
 
@@ -159,17 +160,17 @@ def test_nothing_is_dialled_when_the_marker_cannot_be_written(tmp_path: Path) ->
     line = made(backend, work / "popfetch.line")
     work.rmdir()
     with pytest.raises(StorageError):
-        line.bring_up(Event())
+        line.bring_up(never)
     assert backend.calls == []
 
 
 def test_an_orphan_of_ours_is_taken_over_and_hung_up(marker: Path) -> None:
     killed = Memory()
-    made(killed, marker).bring_up(Event())
+    made(killed, marker).bring_up(never)
     backend = Memory(up=True)
     line = made(backend, marker)
     assert line.ours
-    line.bring_up(Event())
+    line.bring_up(never)
     assert not line.somebody_elses
     line.hang_up()
     assert backend.calls == ["hang up"]
@@ -177,7 +178,7 @@ def test_an_orphan_of_ours_is_taken_over_and_hung_up(marker: Path) -> None:
 
 
 def test_an_orphan_is_hung_up_by_a_pass_that_needs_no_line(marker: Path) -> None:
-    made(Memory(), marker).bring_up(Event())
+    made(Memory(), marker).bring_up(never)
     backend = Memory(up=True)
     made(backend, marker).hang_up()
     assert backend.calls == ["hang up"]
@@ -185,10 +186,10 @@ def test_an_orphan_is_hung_up_by_a_pass_that_needs_no_line(marker: Path) -> None
 
 
 def test_a_line_that_was_lost_after_a_kill_is_dialled_again(marker: Path) -> None:
-    made(Memory(), marker).bring_up(Event())
+    made(Memory(), marker).bring_up(never)
     backend = Memory(up=False)
     line = made(backend, marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     line.hang_up()
     assert backend.calls == ["dial", "hang up"]
     assert not marker.exists()
@@ -198,7 +199,7 @@ def test_a_line_that_was_lost_after_a_kill_is_dialled_again(marker: Path) -> Non
 def test_an_orphan_of_other_settings_is_told_of_once(
     backend: Memory | None, marker: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made(Memory(identity="first"), marker).bring_up(Event())
+    made(Memory(identity="first"), marker).bring_up(never)
     assert not made(backend, marker).ours
     assert "look whether it is still up" in caplog.text
     caplog.clear()
@@ -208,7 +209,7 @@ def test_an_orphan_of_other_settings_is_told_of_once(
 
 def test_a_line_that_cannot_be_hung_up_at_all_leaves_no_marker(marker: Path) -> None:
     line = made(Memory(identity=""), marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     assert line.ours
     assert not marker.exists()
 
@@ -219,7 +220,7 @@ def test_a_hang_up_that_failed_is_told_of_and_tried_again(
 ) -> None:
     backend = Memory(hangs_up=trouble)
     line = made(backend, marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     line.hang_up()
     assert line.ours
     assert marker.exists()
@@ -234,7 +235,7 @@ def test_hanging_up_does_not_raise_when_the_marker_cannot_be_removed(
     marker: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     line = made(Memory(), marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     marker.unlink()
     marker.mkdir()
     line.hang_up()
@@ -251,7 +252,7 @@ def test_a_planted_marker_is_refused(marker: Path) -> None:
 def test_the_time_that_costs_money_runs_while_the_line_is_ours(marker: Path) -> None:
     line = made(Memory(), marker)
     assert line.up_for == 0.0
-    line.bring_up(Event())
+    line.bring_up(never)
     assert 0.0 <= line.up_for < 60.0
     line.hang_up()
     assert line.up_for == 0.0
@@ -260,7 +261,7 @@ def test_the_time_that_costs_money_runs_while_the_line_is_ours(marker: Path) -> 
 def test_the_log_tells_the_story_of_the_line(marker: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     line = made(Memory(), marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     line.hang_up()
     told = [record.getMessage() for record in caplog.records]
     assert told[0] == 'dial line=dialling by="a line of memory"'
@@ -271,7 +272,7 @@ def test_the_log_tells_the_story_of_the_line(marker: Path, caplog: pytest.LogCap
 def test_the_hang_up_tells_where_the_money_went(marker: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     line = made(Memory(), marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     line.hang_up(dial.Spent(messages=2, octets=3000, ended="cut short by ras_timeout"))
     story = (
         r"dial line=down up_at=[-0-9]{10}T\S+ seconds=0\.\d\d messages=2 octets=3000 seconds_each=0\.\d\d "
@@ -283,7 +284,7 @@ def test_the_hang_up_tells_where_the_money_went(marker: Path, caplog: pytest.Log
 def test_no_message_takes_no_time(marker: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     line = made(Memory(), marker)
-    line.bring_up(Event())
+    line.bring_up(never)
     line.hang_up(dial.Spent())
     assert caplog.records[-1].getMessage().endswith('messages=0 octets=0 ended="all fetched"')
 

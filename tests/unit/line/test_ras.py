@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 
 from lib.errors import NoLineError, SettingsError
+from lib.halt import never
 from lib.line import ras, ras_api
 from lib.line.ras import Call, Ras
 
@@ -87,7 +88,7 @@ def made(windows: Windows, **call: str) -> Ras:
 def test_an_entry_is_dialled_and_hung_up() -> None:
     windows = Windows()
     line = made(windows)
-    assert line.dial(Event())
+    assert line.dial(never)
     assert windows.hung_up == []
     assert line.hang_up()
     assert windows.hung_up == [OURS]
@@ -95,25 +96,25 @@ def test_an_entry_is_dialled_and_hung_up() -> None:
 
 def test_the_number_overrides_the_entrys_own() -> None:
     windows = Windows()
-    made(windows, entry="Büro Zürich", number="1,,2345").dial(Event())
+    made(windows, entry="Büro Zürich", number="1,,2345").dial(never)
     assert windows.seen == [{"entry": "Büro Zürich", "number": "1,,2345", "user": "stored", "password": "****"}]
 
 
 def test_without_a_user_the_entrys_own_credentials_are_used() -> None:
     windows = Windows(phone_book={"Isp": ("bob", "****")})
-    made(windows).dial(Event())
+    made(windows).dial(never)
     assert (windows.seen[0]["user"], windows.seen[0]["password"]) == ("bob", "****")
 
 
 def test_with_a_user_the_phone_book_is_not_asked() -> None:
     windows = Windows()
-    made(windows, username="carol", password="secret").dial(Event())
+    made(windows, username="carol", password="secret").dial(never)
     assert (windows.seen[0]["user"], windows.seen[0]["password"]) == ("carol", "secret")
 
 
 def test_a_number_alone_is_dialled_without_an_entry() -> None:
     windows = Windows()
-    made(windows, entry="", number="0123").dial(Event())
+    made(windows, entry="", number="0123").dial(never)
     assert windows.seen == [{"entry": "", "number": "0123", "user": "", "password": ""}]
 
 
@@ -122,7 +123,7 @@ def test_the_password_is_wiped_however_the_dial_ends(states: list[tuple[int, int
     windows = Windows(states=states)
     line = made(windows, username="carol", password="secret")
     with contextlib.suppress(NoLineError):
-        line.dial(Event())
+        line.dial(never)
     assert not any(windows.params[0].szPassword)
     assert ras_api.read(windows.params[0].szUserName) == "carol"
 
@@ -135,7 +136,7 @@ def test_a_dial_that_fails_says_what_windows_says_and_what_to_do(code: int, advi
     windows = Windows(states=[(0, 0), (ras_api.DISCONNECTED, code)])
     line = made(windows)
     with pytest.raises(NoLineError) as caught:
-        line.dial(Event())
+        line.dial(never)
     assert str(caught.value).startswith(f'RAS entry "Isp": {windows.text(code)} ({code}); ')
     assert advice in str(caught.value)
     assert line.hang_up()
@@ -147,7 +148,7 @@ def test_an_entry_that_is_not_in_the_phone_book_is_not_dialled_and_nobody_is_hun
     line = made(windows)
     windows.phone_book.clear()
     with pytest.raises(NoLineError, match="No such entry"):
-        line.dial(Event())
+        line.dial(never)
     assert line.hang_up()
     assert (windows.seen, windows.hung_up) == ([], [])
 
@@ -156,7 +157,7 @@ def test_a_dial_that_is_refused_at_once_but_left_a_handle_is_hung_up() -> None:
     windows = Windows(refused=676)
     line = made(windows)
     with pytest.raises(NoLineError, match="busy"):
-        line.dial(Event())
+        line.dial(never)
     line.hang_up()
     assert windows.hung_up == [OURS]
 
@@ -165,7 +166,7 @@ def test_a_dial_that_is_refused_at_once_without_a_handle_hangs_nobody_up() -> No
     windows = Windows(refused=623, handle=0, others=[ras_api.Connection(THEIRS, "Isp", "modem")])
     line = made(windows)
     with pytest.raises(NoLineError, match="No such entry"):
-        line.dial(Event())
+        line.dial(never)
     assert line.hang_up()
     assert windows.hung_up == []
 
@@ -174,30 +175,30 @@ def test_a_dial_that_is_refused_at_once_without_a_handle_hangs_nobody_up() -> No
 @pytest.mark.parametrize("handle", [0, OURS])
 def test_a_port_in_use_means_that_somebody_else_has_the_line(code: int, handle: int) -> None:
     windows = Windows(refused=code, handle=handle)
-    assert made(windows).dial(Event()) is False
+    assert made(windows).dial(never) is False
     assert windows.hung_up == ([handle] if handle else [])
 
 
 def test_a_report_from_windows_is_believed_before_the_next_look() -> None:
     windows = Windows(states=[(0, 0)], reports=[(0, 0), (14, 0), (ras_api.CONNECTED, 0)])
-    assert made(windows).dial(Event())
+    assert made(windows).dial(never)
 
 
 @pytest.mark.parametrize("state", sorted(ras_api.PAUSED))
 def test_a_dial_that_waits_for_a_person_fails(state: int) -> None:
     with pytest.raises(NoLineError):
-        made(Windows(states=[(state, 0)])).dial(Event())
+        made(Windows(states=[(state, 0)])).dial(never)
 
 
 def test_a_pending_error_is_no_error() -> None:
-    assert made(Windows(states=[(3, ras_api.PENDING), (ras_api.CONNECTED, 0)])).dial(Event())
+    assert made(Windows(states=[(3, ras_api.PENDING), (ras_api.CONNECTED, 0)])).dial(never)
 
 
 def test_a_modem_that_never_answers_is_given_up() -> None:
     windows = Windows(states=[(5, 0)])
     line = made(windows)
     with pytest.raises(NoLineError, match="no line within"):
-        line.dial(Event())
+        line.dial(never)
     line.hang_up()
     assert windows.hung_up == [OURS]
 
@@ -206,12 +207,12 @@ def test_a_stop_ends_the_dial() -> None:
     stop = Event()
     stop.set()
     with pytest.raises(NoLineError, match="stopped"):
-        made(Windows(states=[(5, 0)])).dial(stop)
+        made(Windows(states=[(5, 0)])).dial(stop.is_set)
 
 
 def test_a_text_that_is_too_long_for_windows_is_a_matter_of_the_settings() -> None:
     with pytest.raises(SettingsError, match="ras_domain is longer than 15"):
-        made(Windows(), domain="x" * 16).dial(Event())
+        made(Windows(), domain="x" * 16).dial(never)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_an_orphan_is_found_by_its_name_and_hung_up(call: dict[str, str], left: 
 def test_a_hang_up_waits_until_the_port_is_free() -> None:
     windows = Windows(lingers=3)
     line = made(windows)
-    line.dial(Event())
+    line.dial(never)
     assert line.hang_up()
     assert windows.lingers < 0
 
@@ -255,7 +256,7 @@ def test_a_hang_up_waits_until_the_port_is_free() -> None:
 def test_a_connection_that_another_program_uses_too_is_given_up_once(caplog: pytest.LogCaptureFixture) -> None:
     windows = Windows(lingers=10**9)
     line = made(windows)
-    line.dial(Event())
+    line.dial(never)
     assert line.hang_up()
     assert line.hang_up()
     assert windows.hung_up == [OURS]
@@ -265,7 +266,7 @@ def test_a_connection_that_another_program_uses_too_is_given_up_once(caplog: pyt
 def test_a_hang_up_that_windows_refuses_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     windows = Windows()
     line = made(windows)
-    line.dial(Event())
+    line.dial(never)
     monkeypatch.setattr(windows, "hang_up", lambda _handle: 668)
     windows.states = [(ras_api.CONNECTED, 0)]
     assert not line.hang_up()

@@ -1,10 +1,10 @@
-"""Of the wire what can be said without a socket: which address of a host is tried when."""
+"""Of sockets what can be said without a socket: which address of a host is tried when."""
 
 from socket import AF_INET, AF_INET6, SOCK_STREAM
 
 import pytest
 
-from lib.net.wire import Address, interleaved
+from lib.net.sockets import Address, interleaved
 
 
 def at(*places: str) -> list[Address]:
