@@ -212,10 +212,10 @@ class Ras:
         deadline = Deadline.after(DIAL_LIMIT, stop)
         try:
             for seconds in deadline.slices():
-                for state, error in (*reports, self._api().status(handle)):
-                    code = ras_api.ended(state, error)
-                    if code is not None:
-                        return code
+                codes = (ras_api.ended(state, error) for state, error in (*reports, self._api().status(handle)))
+                code = next((code for code in codes if code is not None), None)
+                if code is not None:
+                    return code
                 time.sleep(min(seconds, TICK))
         except StoppedError:
             raise NoLineError(f"{self.describe}: stopped while it was being dialled") from None
