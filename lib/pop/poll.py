@@ -17,7 +17,9 @@ from lib.delivery.parcel import Post
 from lib.delivery.settle import Clerk
 from lib.errors import AccountError, Exit, LostError, PeerError, PopfetchError, StoppedError, StorageError
 from lib.halt import Halt
+from lib.pop import naming
 from lib.pop.fetch import Fetch
+from lib.pop.naming import Named, Naming
 from lib.pop.plan import Limits, Rules
 from lib.pop.session import Mailbox, Terms
 from lib.report import log
@@ -62,6 +64,7 @@ class Visit:
     _in_hand: dict[str, int] = field(default_factory=dict)
     _handed: set[str] = field(default_factory=set)
     _troubled: bool = False  # only messages at which a session died are left
+    _named: Named | None = None  # what was known of its UIDs when the pass began
     _lockstep: bool = False  # its server broke off at commands sent ahead; remembered for this pass only
 
     def hand_over(self, stored: Stored, key: str) -> None:
@@ -184,9 +187,20 @@ class Visit:
         protocol = "POP3S" if mailbox.wire.encrypted else "POP3"
         self.origin = self.origin._replace(ip=mailbox.wire.address, protocol=protocol)
         self.warnings.extend(one for one in mailbox.warnings if one not in self.warnings)
-        if self.memory.had_uidl and not mailbox.has_uids:
-            raise AccountError("the server gives no UIDs although it did: nothing is fetched, lest it come twice")
-        self.memory.had_uidl = mailbox.has_uids
+        self._look_at_names(mailbox.naming)
+
+    def _look_at_names(self, names: Naming) -> None:
+        """Remember what the first listing says of UIDs; AccountError where nothing may be fetched without."""
+        memory, first = self.memory, self._named is None
+        if self._named is None:
+            self._named = Named(memory.had_uidl, memory.uids_gone, memory.names_left_out)
+        found = naming.judge(self._named, names, keeps=bool(self.account.keep))
+        if first:
+            memory.had_uidl, memory.uids_gone, memory.names_left_out = found.named
+        if found.failure:
+            raise AccountError(found.failure)
+        if found.warning and found.warning not in self.warnings:
+            self.warnings.append(found.warning)
 
     def _log(self, mailbox: Mailbox) -> None:
         wire, tally = mailbox.wire, self.tally

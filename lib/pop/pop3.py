@@ -116,6 +116,7 @@ CAPA = Command(b"CAPA\r\n", multiline=True, limit=MAX_CAPABILITIES)
 STLS = Command(b"STLS\r\n", alone=True)
 UIDL = Command(b"UIDL\r\n", multiline=True, limit=MAX_LISTING)
 LIST = Command(b"LIST\r\n", multiline=True, limit=MAX_LISTING)
+STAT = Command(b"STAT\r\n")
 NOOP = Command(b"NOOP\r\n")
 QUIT = Command(b"QUIT\r\n")
 
@@ -172,12 +173,15 @@ def _lines(listing: bytes) -> list[bytes]:
 
 
 def uids(listing: bytes) -> dict[int, bytes]:
-    """Read a UIDL listing: message number to UID, any bytes; lines that name no number are passed over."""
+    """Read a UIDL listing: message number to UID, any bytes up to white space of any kind.
+
+    Lines that name no number are passed over; a number without a UID has b"".
+    """
     found = {}
     for line in _lines(listing):
-        number, _, uid = line.removeprefix(b"+OK ").strip(b" ").partition(b" ")
+        number, uid, *_ = (*line.removeprefix(b"+OK ").split(None, 2), b"", b"")
         if number.isdigit() and len(number) < 10:
-            found[int(number)] = uid.strip(b" ")
+            found[int(number)] = uid
     return found
 
 
@@ -190,6 +194,12 @@ def sizes(listing: bytes) -> dict[int, int]:
             size = words[1] if len(words) > 1 else b""
             found[int(words[0])] = int(size) if size.isdigit() and len(size) < 16 else 0
     return found
+
+
+def count(text: bytes) -> int | None:
+    """Return how many messages the text of a reply to STAT counts (RFC 1939 §5), None if it does not say."""
+    word = text.split(None, 1)[:1]
+    return int(word[0]) if word and word[0].isdigit() and len(word[0]) < 10 else None
 
 
 def response_code(text: bytes) -> bytes:

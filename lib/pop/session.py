@@ -16,7 +16,8 @@ from lib.errors import AccountError, CertificateError, LoginError, LostError, Pe
 from lib.halt import Stop, never
 from lib.net.dialogue import Command, Dialogue
 from lib.net.wire import Trust, Wire
-from lib.pop import pop3
+from lib.pop import naming, pop3
+from lib.pop.naming import Naming
 from lib.pop.plan import Listed
 from lib.pop.pop3 import Body, Capabilities, Status
 from lib.visible import visible
@@ -53,7 +54,7 @@ class Mailbox:
         self.terms = terms
         self.warnings: list[str] = []
         self.messages: list[Listed] = []
-        self.has_uids = False
+        self.naming = Naming.NOTHING_LISTED
         self.capabilities = Capabilities({})
         self.dialogue: Dialogue[Status | Body] = Dialogue(pop3.Framer())
         self.wire: Wire
@@ -237,13 +238,17 @@ class Mailbox:
         if self._knows_capa:
             again, words = self._heard(pop3.CAPA)
             self.capabilities = pop3.capabilities(words) if again.ok else self.capabilities
-        uidl, sizes = self._heard(pop3.UIDL), self._heard(pop3.LIST)
-        if not sizes[0].ok:
-            raise AccountError(f"LIST refused: {visible(sizes[0].text)}")
-        self.has_uids = uidl[0].ok
-        uids, announced = pop3.uids(uidl[1]), pop3.sizes(sizes[1])
-        numbers = sorted(announced.keys() & uids.keys() if self.has_uids else announced.keys())
-        self.messages = [Listed(number, uids.get(number, b""), announced[number]) for number in numbers]
+        (named, uids), (sized, sizes) = self._heard(pop3.UIDL), self._heard(pop3.LIST)
+        if sized.ok:
+            known = pop3.uids(uids) if named.ok else None
+            self.messages, self.naming = naming.listed(known, pop3.sizes(sizes))
+        elif not self._is_empty():
+            raise AccountError(f"LIST refused: {visible(sized.text)}")
+
+    def _is_empty(self) -> bool:
+        """Ask in another way whether anything is there: some servers refuse to list nothing."""
+        status, _ = self.whole(pop3.STAT)
+        return status.ok and pop3.count(status.text) == 0
 
     def whole(self, command: Command) -> tuple[Status, bytes]:
         """Ask *command* and return its status and its whole body."""

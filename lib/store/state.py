@@ -29,6 +29,8 @@ class AccountState:
     window_one: bool = False  # its server stumbles over commands sent ahead
     sizes_lie: bool = False  # what its LIST announces was found to be wrong
     ahead: str = ""  # how its server is logged in to without being asked first what it can do
+    uids_gone: int = 0  # passes in a row in which its server gave no UIDs although it had
+    names_left_out: int = 0  # passes in a row in which its UIDL left out messages
 
 
 class State(NamedTuple):

@@ -37,13 +37,6 @@ def test_a_message_that_cannot_be_retrieved_holds_up_no_other(server: Server, sm
     assert subjects(smtp) == ["two"]
 
 
-def test_a_listing_that_is_refused(server: Server) -> None:
-    script = f"{LOGIN}C: UIDL\nS: +OK\nS: .\nC: LIST\nS: -ERR [SYS/TEMP] no index"
-    passed = server(script, option=DELETE)
-    assert passed.code == 76
-    assert "LIST refused" in passed.err
-
-
 def test_messages_over_pf_max_size_stay_and_are_reported_once(server: Server, smtp: SmtpServer, work: Path) -> None:
     script = f"{LOGIN}C: UIDL\n{numbered({1: 'a', 2: 'b'})}\nC: LIST\n{numbered({1: '5000', 2: '100'})}\n"
     keep = f"{DELETE} keep=1"

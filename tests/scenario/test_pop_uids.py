@@ -1,7 +1,6 @@
 """Which message is which: UIDs are hostile input, and still nothing is fetched, delivered or deleted wrongly."""
 
 import time
-from pathlib import Path
 
 import pytest
 
@@ -202,19 +201,3 @@ def test_kept_mail_goes_when_its_days_are_over(
         monkeypatch.setattr(time, "time", lambda days=days: real() + days * 86400)
         assert server(f"{listing({1: 'a'})}{last}", option=option)[:3] == (0, "", "")
     assert subjects(smtp) == ["one"]
-
-
-def test_only_what_uidl_and_list_both_name_is_there(server: Server, smtp: SmtpServer, work: Path) -> None:
-    script = f"""
-        {LOGIN}
-        C: UIDL
-        {numbered({1: "a", 2: "b", 3: "c"})}
-        C: LIST
-        {numbered({2: "-1", 3: "", 4: "100"})}
-        {retr(2, "two")}
-        {retr(3, "three")}
-        {end(2, 3)}
-    """
-    assert server(script, given=MAILS)[:3] == (0, "", "")
-    assert subjects(smtp) == ["two", "three"]
-    assert not list(work.glob("msg*"))

@@ -390,21 +390,26 @@ def test_mechanisms_are_known_by_their_upper_case_names() -> None:
         (b"1 abc", {1: b"abc"}),
         (b"1", {1: b""}),
         (b"1 ", {1: b""}),
-        (b"1   several blanks", {1: b"several blanks"}),
-        (b"1 with blanks in it ", {1: b"with blanks in it"}),
+        (b"1   abc", {1: b"abc"}),
+        (b"1 abc ", {1: b"abc"}),
+        (b"1 abc with blanks in it", {1: b"abc"}),
+        (b"1\tabc", {1: b"abc"}),
+        (b"1 \t abc\t", {1: b"abc"}),
+        (b"1 abc\t120\tseen", {1: b"abc"}),
+        (b"1 abc\x0b\x0c", {1: b"abc"}),
         (b"~1 abc", {}),
         (b"1 ~abc~", {1: b"~abc~"}),
         (b"  7 abc", {7: b"abc"}),
         (b"007 abc", {7: b"abc"}),
         (b"+OK 1 abc", {1: b"abc"}),
         (b"1 \xff\0\x1b[31m", {1: b"\xff\0\x1b[31m"}),
-        (b"1 a\nb", {1: b"a\nb"}),
+        (b"1 a\nb", {1: b"a"}),
         (b"1 " + b"u" * 5000, {1: b"u" * 5000}),
         (b"-1 abc", {}),
         (b"one abc", {}),
         (b"1234567890 abc", {}),
         ("\N{ARABIC-INDIC DIGIT ONE} abc".encode(), {}),
-        (b"1\t2 abc", {}),
+        (b"1\t2 abc", {1: b"2"}),
         (b"", {}),
         (b"-ERR", {}),
     ],
@@ -433,6 +438,23 @@ def test_uids_may_be_anything(line: bytes, uids: dict[int, bytes]) -> None:
 )
 def test_sizes_are_hints(line: bytes, sizes: dict[int, int]) -> None:
     assert pop3.sizes(line + b"\r\n") == sizes
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (b"0 0", 0),
+        (b"2 320", 2),
+        (b" 0", 0),
+        (b"0 messages", 0),
+        (b"no messages", None),
+        (b"-1 0", None),
+        (b"1234567890 0", None),
+        (b"", None),
+    ],
+)
+def test_stat_counts_or_does_not(text: bytes, count: int | None) -> None:
+    assert pop3.count(text) == count
 
 
 def test_listings_have_many_lines() -> None:

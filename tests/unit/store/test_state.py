@@ -20,6 +20,7 @@ FULL = State(
         "bob@example.org": AccountState(
             2, "no route\nto host", 1.0, 0.5, notified=True, had_uidl=True, window_one=True
         ),
+        "habits@x": AccountState(uids_gone=2, names_left_out=3),
         'odd "one"\\ ü@x': AccountState(last_success=7.0),
         "new@x": AccountState(),
     },
