@@ -49,6 +49,12 @@ class SettingsError(PopfetchError):
         self.problems = problems
 
 
+class UsageError(PopfetchError):
+    """The command line makes no sense."""
+
+    exit = Exit.USAGE
+
+
 class SafetyNetError(PopfetchError):
     """Too many duds in a row, or a state that cannot be trusted: nothing is touched until --reset."""
 

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from lib.errors import Exit, PopfetchError
+from lib.errors import UsageError
 from lib.visible import visible
 
 PROGRAM = "popfetch_batch.py"
@@ -22,12 +22,6 @@ exit codes: 0 everything delivered, or nothing to do; 65 at least one dud; 69 no
 state not writable; 75 something stays owed, or another pass runs; 76 an account could not be drained; 77 a login was
 refused; 78 settings; 79 stopped by the safety net; 64 usage.
 """
-
-
-class UsageError(PopfetchError):
-    """The command line makes no sense."""
-
-    exit = Exit.USAGE
 
 
 class Verb(Enum):

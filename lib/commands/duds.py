@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from lib.commands import cli
 from lib.commands.cli import Wish
 from lib.config.dmail_conf import Plan
 from lib.delivery.envelope import Origin, origins
 from lib.delivery.parcel import Errand, Parcel, Result
-from lib.errors import Exit
+from lib.errors import Exit, UsageError
 from lib.mail import message, routing
 from lib.mail.message import MAX_HEAD
 from lib.report import console
@@ -60,7 +59,7 @@ def _chosen(duds: Duds, wish: Wish) -> list[DudInfo]:
     if wish.number is None:
         return found
     if not 1 <= wish.number <= len(found):
-        raise cli.UsageError(f"there is no dud {wish.number}: duds.dat holds {len(found)}, see --duds list")
+        raise UsageError(f"there is no dud {wish.number}: duds.dat holds {len(found)}, see --duds list")
     return [found[wish.number - 1]]
 
 

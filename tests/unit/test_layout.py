@@ -26,7 +26,8 @@ FOLDERS = {
     "pop": "config net auth store mail report delivery",
     "smtp": "config net auth mail report delivery",
     "run": "config net store auth report line delivery pop smtp",
-    "commands": "config net store auth mail report line delivery pop smtp run",
+    "moving": "config",
+    "commands": "config net store auth mail report line delivery pop smtp run moving",
     "popfetch_batch": "config net store auth mail report line delivery pop smtp run commands",
 }
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.commands import cli
-from lib.commands.cli import UsageError, Verb, Wish
-from lib.errors import Exit
+from lib.commands.cli import Verb, Wish
+from lib.errors import Exit, UsageError
 
 HERE = Path(__file__).resolve().parents[3]
 
