@@ -8,10 +8,13 @@ import re
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from lib.errors import UsageError
 from lib.visible import visible
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 PROGRAM = "popfetch_batch.py"
 VERSION = "1.0.0"
@@ -38,6 +41,8 @@ class Verb(Enum):
     DUDS_SHOW = "show one message of duds.dat"
     DUDS_RESEND = "send one or all messages of duds.dat again"
     PRINT_SCHEDULE = "print a definition for the scheduler"
+    LOGIN = "have a token for a pf_oauth line"
+    IMPORT = "print the dmail.conf that another fetcher's settings come to"
     SAY = "print Wish.text: help or version"
 
 
@@ -49,7 +54,8 @@ class Wish(NamedTuple):
     json: bool = False  # the summary as one JSON object on stdout
     number: int | None = None  # of the dud, from 1; None with DUDS_RESEND: all of them
     scheduler: str = ""  # cron, systemd or task
-    text: str = ""  # what SAY prints
+    text: str = ""  # what SAY prints; the name behind LOGIN, the other fetcher's behind IMPORT
+    paths: tuple[Path, ...] = ()  # the files behind IMPORT
 
 
 PASSES = (Verb.PASS, Verb.SCHEDULED, Verb.TEST)
@@ -62,6 +68,7 @@ FLAGS = {  # option: its verb
 }
 DUDS = {"show": Verb.DUDS_SHOW, "resend": Verb.DUDS_RESEND}  # what takes a number
 SCHEDULERS = ("cron", "systemd", "task")
+TOOLS = ("fetchmail", "getmail", "mpop", "fdm")  # whose settings IMPORT reads
 
 
 def parse(words: Sequence[str]) -> Wish:
@@ -83,6 +90,19 @@ def _by_hand(words: list[str]) -> Wish | None:
 
 
 def _by_argparse(words: list[str]) -> Wish:
+    parser = _parser()
+    found = parser.parse_args(words)
+    if found.help or found.version:
+        return Wish(Verb.SAY, text=parser.format_help() if found.help else f"{PROGRAM} {VERSION}\n")
+    if found.conf == "":
+        parser.error("-i: the file's name is empty")
+    wish = _wish(found)
+    if found.json and wish.verb not in PASSES:
+        parser.error("--json goes with a pass: alone, with --scheduled or with --test")
+    return wish._replace(conf=found.conf and Path(found.conf), json=found.json)
+
+
+def _parser() -> "ArgumentParser":
     import argparse  # noqa: PLC0415 - see above
 
     class Parser(argparse.ArgumentParser):
@@ -97,24 +117,34 @@ def _by_argparse(words: list[str]) -> Wish:
         add(option, dest="verb", action="store_const", const=verb, help=verb.value)
     add("--duds", nargs="+", metavar="WORD", help="list | show N | resend N | resend all: what lies in duds.dat")
     add("--print-schedule", choices=SCHEDULERS, help=Verb.PRINT_SCHEDULE.value)
+    add("--login", metavar="NAME", help=Verb.LOGIN.value)
+    settings = f"{' | '.join(TOOLS)}, FILE ...: {Verb.IMPORT.value}"
+    add("--import", dest="imported", nargs="+", metavar="WORD", help=settings)
     add("--version", action="store_true", help="print the version")
     add("-h", "--help", action="store_true", help="print this")
     parser.add_argument("-i", dest="conf", metavar="FILE", help="the dmail.conf to read, in place of the usual one")
     parser.add_argument("--json", action="store_true", help="with a pass: the summary as one JSON object on stdout")
-    found = parser.parse_args(words)
-    if found.help or found.version:
-        return Wish(Verb.SAY, text=parser.format_help() if found.help else f"{PROGRAM} {VERSION}\n")
-    if found.conf == "":
-        parser.error("-i: the file's name is empty")
+    return parser
+
+
+def _wish(found: "Namespace") -> Wish:
+    """Return what the one verb that was found wishes for."""
     if found.duds:
-        wish = _duds(found.duds)
-    elif found.print_schedule:
-        wish = Wish(Verb.PRINT_SCHEDULE, scheduler=found.print_schedule)
-    else:
-        wish = Wish(found.verb or Verb.PASS)
-    if found.json and wish.verb not in PASSES:
-        parser.error("--json goes with a pass: alone, with --scheduled or with --test")
-    return wish._replace(conf=found.conf and Path(found.conf), json=found.json)
+        return _duds(found.duds)
+    if found.print_schedule:
+        return Wish(Verb.PRINT_SCHEDULE, scheduler=found.print_schedule)
+    if found.login is not None:
+        return Wish(Verb.LOGIN, text=found.login)
+    if found.imported:
+        return _import(found.imported)
+    return Wish(found.verb or Verb.PASS)
+
+
+def _import(words: list[str]) -> Wish:
+    tool, *paths = words
+    if tool not in TOOLS or not paths:
+        raise UsageError(f"--import takes {', '.join(TOOLS[:-1])} or {TOOLS[-1]}, and the files to read")
+    return Wish(Verb.IMPORT, text=tool, paths=tuple(map(Path, paths)))
 
 
 def _duds(words: list[str]) -> Wish:

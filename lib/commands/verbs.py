@@ -30,6 +30,10 @@ def obey(wish: Wish, program_folder: Path) -> Exit:
     if wish.verb is Verb.SAY:
         console.say(wish.text)
         return Exit.OK
+    if wish.verb is Verb.IMPORT:
+        from lib.commands import moving_in  # noqa: PLC0415 - once in a program's life
+
+        return moving_in.show(wish)
     plan = dmail_conf.load(wish.conf, program_folder)
     if wish.verb in LOGGED:
         log.start(plan.settings.log_path, plan.settings.log_level, console=False)
@@ -127,6 +131,20 @@ def print_schedule(plan: Plan, wish: Wish) -> Exit:
     return Exit.OK
 
 
+def log_in(plan: Plan, wish: Wish) -> Exit:
+    """Have a token for a pf_oauth line."""
+    from lib.commands import login  # noqa: PLC0415 - a browser's matter, and seldom
+
+    return login.log_in(plan, wish.text, f"{called(plan)} --login")
+
+
+def called(plan: Plan) -> str:
+    """Return how this program is called for this dmail.conf."""
+    import shlex  # noqa: PLC0415 - only what is told to a person needs it
+
+    return shlex.join((sys.executable, str(Path(sys.argv[0]).resolve()), "-i", str(plan.path.resolve())))
+
+
 LOGGED = (Verb.RESET, Verb.DUDS_RESEND)  # what they do changes what the next pass does
 VERBS: dict[Verb, Callable[[Plan, Wish], Exit]] = {
     Verb.CHECK: check,
@@ -137,4 +155,5 @@ VERBS: dict[Verb, Callable[[Plan, Wish], Exit]] = {
     Verb.DUDS_SHOW: duds.show_one,
     Verb.DUDS_RESEND: duds.resend,
     Verb.PRINT_SCHEDULE: print_schedule,
+    Verb.LOGIN: log_in,
 }

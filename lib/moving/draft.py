@@ -14,6 +14,7 @@ from lib.visible import visible
 
 MAX_OCTETS = 4 << 20  # of a file that is read
 NEEDLESS = "is not needed here, and left out"
+LISTS = {"pf_accept_domain", "pf_alias", "pf_strip_prefix", "pf_header"}
 COMMAND_SHELL = "command:sh -c "
 
 
@@ -68,6 +69,17 @@ class Moved:
         values = self.settings.setdefault(name, [])
         if value not in values:
             values.append(value)
+
+
+def merge(whole: Moved, further: Moved) -> None:
+    """Take *further*, of another file, into *whole*; what cannot be set twice becomes a remark of *further*."""
+    whole.accounts += further.accounts
+    for name, values in further.settings.items():
+        for value in values:
+            if name in LISTS:
+                whole.add(name, value)
+            elif whole.settings.setdefault(name, [value]) != [value]:
+                further.set(name, whole.settings[name][0], 0)
 
 
 def told(moved: Moved, path: str) -> Iterator[str]:
