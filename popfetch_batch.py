@@ -16,8 +16,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -26,8 +26,8 @@ from lib.commands import cli
 from lib.commands.cli import Verb, Wish
 from lib.config import dmail_conf, password
 from lib.config.settings import Settings
-from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError
-from lib.halt import HEARING, Signals, ended_by
+from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError, SettingsError, StorageError
+from lib.halt import HEARING, Signals, Stop, ended_by
 from lib.line import dial
 from lib.line.dial import Line, Spent
 from lib.report import log
@@ -43,8 +43,8 @@ from lib.store.lock import only_pass
 from lib.store.state import State
 
 HERE = Path(__file__).resolve().parent
-LOG = logging.getLogger("popfetch")
-MINUTE = 60.0
+LOG, DIAL = logging.getLogger("popfetch"), logging.getLogger("popfetch.dial")
+MINUTE, HOUR = 60.0, 3600.0
 
 
 def main(words: Sequence[str]) -> Exit:
@@ -71,24 +71,48 @@ def main(words: Sequence[str]) -> Exit:
 
 def run(wish: Wish) -> Exit:
     """Read dmail.conf, take the lock, make one pass, tell how it went."""
-    plan = dmail_conf.load(wish.conf, HERE)
-    settings, test = plan.settings, wish.verb is Verb.TEST
-    log.start(settings.log_path, settings.log_level, console=test)
-    for warning in plan.warnings:
-        LOG.warning("%s", log.line("settings", warning=warning))
-    try:
-        with only_pass(settings.work_path / "popfetch.lock"), ended_by() as signals, onlooker(wish) as watch:
-            outcome = one_pass(settings, watch, signals, scheduled=wish.verb is Verb.SCHEDULED)
-    except AnotherPassError:
-        if wish.verb is Verb.SCHEDULED:
-            return Exit.OK
-        raise
-    if wish.json or test:
-        from lib.report import console  # noqa: PLC0415 - see complain
+    with ended_by() as signals, line_down(wish) as plan:
+        settings, test = plan.settings, wish.verb is Verb.TEST
+        log.start(settings.log_path, settings.log_level, console=test)
+        for warning in plan.warnings:
+            LOG.warning("%s", log.line("settings", warning=warning))
+        try:
+            with only_pass(settings.work_path / "popfetch.lock"), onlooker(wish) as watch:
+                outcome = one_pass(settings, watch, signals, scheduled=wish.verb is Verb.SCHEDULED)
+        except AnotherPassError as error:
+            return beside(error, settings, scheduled=wish.verb is Verb.SCHEDULED)
+        if wish.json or test:
+            from lib.report import console  # noqa: PLC0415 - see complain
 
-        console.show(outcome, now=datetime.now(UTC), json=wish.json)
-    complain(outcome.why)
-    return outcome.exit
+            console.show(outcome, now=datetime.now(UTC), json=wish.json)
+        complain(outcome.why)
+        return outcome.exit
+
+
+@contextmanager
+def line_down(wish: Wish) -> Iterator[dmail_conf.Plan]:
+    """Read dmail.conf. Whatever cannot be read or written here or inside keeps no line of ours up."""
+    work: Path | None = None
+    try:
+        plan = dmail_conf.load(wish.conf, HERE)
+        work = plan.settings.work_path
+        yield plan
+    except (SettingsError, StorageError) as error:
+        work = work or getattr(error, "work_path", None)
+        if work is not None:
+            dial.hang_up_all_the_same(work / "popfetch.line", work / "popfetch.lock", DIAL)
+        raise
+
+
+def beside(error: AnotherPassError, settings: Settings, *, scheduled: bool) -> Exit:
+    """Leave it to the pass that runs, unless that has run for so long that somebody should look."""
+    known = state.load(settings.work_path / "popfetch_state.toml")
+    seconds = due.overlong(time.time(), known.last_start, known.last_end)
+    if seconds:
+        raise AnotherPassError(f"{error}, and has for {seconds / HOUR:.0f} hours; if it hangs (popfetch.log), end it")
+    if scheduled:
+        return Exit.OK
+    raise error
 
 
 def onlooker(wish: Wish) -> AbstractContextManager[Watch]:
@@ -109,16 +133,15 @@ def complain(complaints: Sequence[PopfetchError | str]) -> None:
 
 
 def one_pass(settings: Settings, watch: Watch, signals: Signals, *, scheduled: bool) -> Outcome:
-    """One pass under the lock: is it due, make it, remember it."""
+    """One pass under the lock: hang up what an earlier one left up; is it due, make it, remember it."""
     path, now = settings.work_path / "popfetch_state.toml", time.time()
+    dial.hang_up_left(settings.work_path / "popfetch.line", DIAL)
     known = state.load(path)
     if known.tripped:
-        line_of(settings).hang_up()  # only if a killed pass left it open
         why = known.damaged or "stopped by the safety net: see --status and --duds list, mend the cause"
         raise SafetyNetError(f"{why}; nothing runs until --reset")
     interval = settings.pf_isinterval
     if scheduled and not due.due(now, known.last_start, known.last_end, settings.ras_timer, interval):
-        line_of(settings).hang_up()
         return Outcome()
     known = known._replace(last_start=now)
     state.save(path, known)
@@ -138,7 +161,7 @@ def one_pass(settings: Settings, watch: Watch, signals: Signals, *, scheduled: b
 
 def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountOutcome]:
     """Send again what the spool holds, raise the line, drain every account, hang up, deliver what is left."""
-    line = line_of(settings)
+    line = line_of(settings, batch.halt.begun)
     outcomes: list[AccountOutcome] = []
     try:
         batch.halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit", HEARING)
@@ -157,10 +180,10 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
     return batch.counted(outcomes)
 
 
-def line_of(settings: Settings) -> Line:
-    """Return the line that dmail.conf describes; it is ours already if a killed pass left it open."""
+def line_of(settings: Settings, stop: Stop) -> Line:
+    """Return the line that dmail.conf describes."""
     marker = settings.work_path / "popfetch.line"
-    return dial.line(settings, marker=marker, logger=logging.getLogger("popfetch.dial"), reveal=password.reveal)
+    return dial.line(settings, marker=marker, logger=DIAL, reveal=lambda secret: password.reveal(secret, stop))
 
 
 def raise_line(settings: Settings, batch: Batch, line: Line) -> None:

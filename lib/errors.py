@@ -5,6 +5,7 @@ An exception carries the exit code of its scope and one line that a user can act
 
 from collections.abc import Iterable
 from enum import IntEnum
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -47,6 +48,7 @@ class SettingsError(PopfetchError):
         """Keep every problem; the message is all of them, a line each."""
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.work_path: Path | None = None  # as far as dmail.conf could be read
 
 
 class UsageError(PopfetchError):

@@ -21,9 +21,9 @@ SLICE = 0.2
 GRACE, GRACE_WHEN_KILLED = 30.0, 4.0
 """Seconds from a halt to the end of a session that does not end by itself."""
 
-HEARING = 90.0
-"""Seconds from a signal, or the end of pf_time_limit, in which a verdict is still waited for: over a minute, and with a
-hang-up before it within the three that the service's unit gives."""
+HEARING = 80.0
+"""Seconds from a signal, or the end of pf_time_limit, in which a verdict is still waited for: over a minute, and less
+than the three that our service's unit gives, or the one and a half that others have."""
 
 # SIGHUP and SIGBREAK are not everywhere; a closed console on Windows comes as SIGBREAK.
 ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK") if hasattr(signal, name))

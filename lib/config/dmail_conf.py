@@ -157,7 +157,9 @@ def load(path: Path | None, program_folder: Path, *, read: Read = read_file, sys
         if (grammar.files[file].mode or 0) & OTHERS_READ
     ]
     if found.problems:
-        raise SettingsError(*found.problems)
+        refusal = SettingsError(*found.problems)
+        refusal.work_path = result.work_path
+        raise refusal
     return Plan(result, where, tuple(found.warnings), tuple(found.notes), found.origins)
 
 

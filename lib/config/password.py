@@ -6,14 +6,14 @@ here is known to lib.visible, which hides it wherever it might be shown.
 
 import os
 import stat
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+from lib.aside import aside
 from lib.config import values
 from lib.config.values import Secret
-from lib.errors import SettingsError
+from lib.errors import SettingsError, StoppedError
+from lib.halt import Deadline, Stop, never
 from lib.visible import hide, visible
 
 COMMAND_SECONDS = 60  # enough for a person to answer gpg-agent; a pass must not hang on it
@@ -22,11 +22,11 @@ NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a FIFO in the file's place must not h
 OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 
 
-def reveal(secret: Secret, *, run: Callable[..., Any] | None = None) -> str:
+def reveal(secret: Secret, stop: Stop = never) -> str:
     """Return the password behind *secret*: the first line of a file or of a command's output, or the text itself.
 
-    A command is run by *run* (subprocess.run) without a shell, without stdin, for COMMAND_SECONDS at most. Raises
-    SettingsError, which names the place in dmail.conf and what to do.
+    A command or a keyring has COMMAND_SECONDS, or until *stop*. Raises SettingsError, which names the place in
+    dmail.conf and what to do, and StoppedError.
     """
     kind, _, rest = secret.source.partition(":")
     match secret.kind:
@@ -35,9 +35,9 @@ def reveal(secret: Secret, *, run: Callable[..., Any] | None = None) -> str:
         case "env":
             password = _from_environment(secret, rest)
         case "command":
-            password = _from_command(secret, rest, run)
+            password = _from_command(secret, rest, stop)
         case "keyring":
-            password = _from_keyring(secret, rest)
+            password = _from_keyring(secret, rest, stop)
         case _:
             password = rest if kind == "literal" else secret.source
     if not password:
@@ -88,28 +88,19 @@ def _from_environment(secret: Secret, name: str) -> str:
     return password
 
 
-def _from_command(secret: Secret, line: str, run: Callable[..., Any] | None) -> str:
-    import subprocess  # noqa: PLC0415 - only who has such a password pays for it
+def _from_command(secret: Secret, line: str, stop: Stop) -> str:
+    from lib import child  # noqa: PLC0415 - only who has such a password pays for it
 
     argv = values.argv(line)
     program = f"command:{visible(argv[0])}"
-    try:
-        done = (run or subprocess.run)(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=COMMAND_SECONDS,
-            check=False,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
-    except subprocess.TimeoutExpired:
-        raise _error(secret, f"{program} took longer than {COMMAND_SECONDS} s") from None
-    except (OSError, ValueError) as error:
-        raise _error(secret, f"{program} cannot be run: {_words(error)}") from None
-    if done.returncode:
-        raise _error(secret, f"{program} failed with exit code {done.returncode}; run it by hand to see why")
-    return _first_line(secret, done.stdout, f"the output of {program}")
+    ended = child.run(argv, COMMAND_SECONDS, stop, secret=True)
+    if ended.code is None and stop():
+        raise StoppedError(f"{secret.place}: stopped while {program} ran")
+    if ended.why:
+        raise _error(secret, f"{program} {ended.why}")
+    if ended.code:
+        raise _error(secret, f"{program} {ended.reason}; run it by hand to see why")
+    return _first_line(secret, ended.output, f"the output of {program}")
 
 
 def _words(error: OSError | ValueError) -> str:
@@ -117,7 +108,7 @@ def _words(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or "no such name"
 
 
-def _from_keyring(secret: Secret, service: str) -> str:
+def _from_keyring(secret: Secret, service: str, stop: Stop) -> str:
     """Ask the system's keyring (Secret Service, Windows Credential Locker, Keychain) through the keyring package."""
     try:
         keyring = import_module("keyring")
@@ -125,7 +116,9 @@ def _from_keyring(secret: Secret, service: str) -> str:
         raise _error(secret, "keyring: needs a package that is not installed; run: pip install keyring") from None
     name = f"keyring:{visible(service)}"
     try:
-        password = keyring.get_password(service, secret.user)
+        password = aside(lambda: keyring.get_password(service, secret.user), Deadline.after(COMMAND_SECONDS, stop))
+    except TimeoutError:
+        raise _error(secret, f"{name} took longer than {COMMAND_SECONDS} s") from None
     except keyring.errors.KeyringError:
         raise _error(secret, f"{name} cannot be opened (a keyring is locked until its owner logs in)") from None
     if password is None:

@@ -1,40 +1,33 @@
 """The line: brought up when none is open, used as it is when one is, and hung up if, and only if, it is ours.
 
 The law: own dial, own hang-up, always, also after a failed dial, an exception or a signal. Against SIGKILL and power
-cuts there is a marker file, written before the first digit is dialled and removed when the line is down again: a pass
-that finds it has an orphan of ours on its hands, takes it over, and hangs it up at its end. A line that somebody else
-has opened, or is opening, is used and left alone. Nothing here lasts longer than the limits of the backends.
+cuts there is a marker file, written before the first digit is dialled and removed when the line is down again; it says
+how that line is hung up. A pass that finds it hangs up before it does anything that can fail. A line that somebody else
+has opened, or is opening, is used and left alone, and so is one of which nobody says whether it is up. Nothing here
+lasts longer than the limits of the backends.
 """
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from lib.config.settings import Secret, Settings
-from lib.errors import NoLineError, PopfetchError
-from lib.halt import Stop, never
+from lib.errors import NoLineError, PopfetchError, StoppedError, StorageError
+from lib.halt import Deadline, Stop
+from lib.line import orphan
+from lib.line.backend import Backend, NoAnswerError
+from lib.line.orphan import Orphan
 from lib.report import log
 from lib.store import ownfile
+from lib.store.lock import if_nobody_has
 
-
-class Backend(Protocol):
-    """One way to raise a line. *identity* is what an orphan is recognised by; empty: it cannot be hung up."""
-
-    describe: str
-    identity: str
-
-    def is_up(self, stop: Stop = never) -> bool:
-        """Tell whether the line is open, by whomever it was opened."""
-
-    def dial(self, stop: Stop) -> bool:
-        """Raise it; False when another program has it or is raising it; NoLineError when it does not come up."""
-
-    def hang_up(self) -> bool:
-        """Drop what dial() raised, or an orphan; also after a failed dial. Tell whether there is nothing left."""
+ASKED, ASK_EVERY = 3, 1.0
+"""How often it is asked whether a line is up, seconds apart, before no answer is the answer."""
 
 
 class Spent(NamedTuple):
@@ -53,16 +46,20 @@ class Line:
         self.describe = backend.describe if backend else "none"
         self.somebody_elses = False
         self._backend = backend
-        self._marker = marker
+        self._marker = Marker(marker, logger)
         self._log = logger
         self._failed: NoLineError | None = None
         self._since: float | None = None
         self._up_at = ""
-        self.ours = self._is_orphaned()
+        # An earlier pass has raised it, and it could not be hung up before this one.
+        self.ours = backend is not None and backend.orphan in self._marker.left()
 
     def is_up(self) -> bool:
-        """Tell whether the line is open, ours or somebody else's; without a backend there is none to be told of."""
-        return self._backend is not None and self._backend.is_up()
+        """Tell whether the line is known to be open, ours or somebody else's; without a backend there is none."""
+        try:
+            return self._backend is not None and self._backend.is_up()
+        except NoAnswerError:
+            return False
 
     @property
     def up_for(self) -> float:
@@ -72,15 +69,16 @@ class Line:
     def bring_up(self, stop: Stop) -> None:
         """Return with an open line: ours, or with `somebody_elses` set one that another program has or is opening.
 
-        Does nothing without a backend. Raises NoLineError when there is none; it has been hung up then. A dial that
-        failed is not repeated by the same Line: a wrong password must not lock the provider's account, and what was
-        busy is tried by the next pass. SettingsError and StorageError pass, with nothing dialled.
+        Does nothing without a backend. Raises NoLineError when there is none, it has been hung up then, or when nobody
+        says whether there is one, which is left as it is. A dial that failed is not repeated by the same Line: a wrong
+        password must not lock the provider's account, and what was busy is tried by the next pass. SettingsError and
+        StorageError pass, with nothing dialled.
         """
         if self._backend is None or self._since is not None:
             return
         if self._failed:
             raise self._failed
-        if self._backend.is_up(stop):
+        if self._is_surely_up(self._backend, stop):
             self._use_open()
         elif stop():
             raise NoLineError("stopped before the line was up")
@@ -94,15 +92,10 @@ class Line:
         """
         if not self.ours or self._backend is None:
             return
-        try:
-            if not self._backend.hang_up():
-                self._log.error(log.line("dial", line="up", ours="yes", note="it could not be hung up"))
-                return
+        if _hung_up(self._backend, self._log):
             self._log.info(log.line("dial", line="down", **self._story(spent)))
             self.ours, self._since = False, None
-            ownfile.remove(self._marker)
-        except PopfetchError as error:
-            self._log.error(log.line("dial", note=f"trouble while hanging up: {error}"))
+            self._marker.forget(self._backend.orphan)
 
     def _story(self, spent: Spent | None) -> dict[str, object]:
         """Return where the money went: up at, for how long, messages and octets, how it ended."""
@@ -115,11 +108,27 @@ class Line:
             story |= {"messages": spent.messages, "octets": spent.octets, "seconds_each": each, "ended": spent.ended}
         return story
 
+    def _is_surely_up(self, backend: Backend, stop: Stop) -> bool:
+        """Ask until there is an answer, ASKED times at most; NoLineError when there is none."""
+        silence = NoAnswerError("it was not asked")
+        for turn in range(ASKED):
+            try:
+                if turn:
+                    Deadline.after(ASK_EVERY, stop).sleep()
+                return backend.is_up(stop)
+            except StoppedError:
+                break
+            except NoAnswerError as error:
+                silence = error
+        if stop():
+            raise NoLineError("stopped before the line was up")
+        raise NoLineError(f"{silence}; nothing is dialled, for a line may be up: try it by hand") from silence
+
     def _use_open(self) -> None:
         self.somebody_elses = not self.ours
         if self.ours:
             self._comes_up()
-            self._log.warning(log.line("dial", line="up", ours="yes", note="left over from a pass that was killed"))
+            self._log.warning(log.line("dial", line="up", ours="yes", note="left over from an earlier pass"))
         else:
             self._log.info(log.line("dial", line="up", ours="no", note="found open", by=self.describe))
 
@@ -129,8 +138,7 @@ class Line:
     def _dial(self, backend: Backend, stop: Stop) -> None:
         self._log.info(log.line("dial", line="dialling", by=self.describe))
         began = time.monotonic()
-        if backend.identity:
-            ownfile.replace(self._marker, _mark(backend))
+        self._marker.remember(backend)
         self.ours = True
         try:
             ours = backend.dial(stop)
@@ -145,24 +153,101 @@ class Line:
             self._log.info(log.line("dial", line="up", ours="yes", seconds=time.monotonic() - began))
             return
         self.ours, self.somebody_elses = False, True
-        ownfile.remove(self._marker)
+        self._marker.forget(backend.orphan)
         self._log.info(log.line("dial", line="busy", ours="no", note="another program has it, or is opening it"))
 
-    def _is_orphaned(self) -> bool:
-        """Tell whether a pass of ours left this very line behind; forget what cannot be hung up from here."""
-        left = ownfile.read(self._marker)
-        if left is None:
-            return False
-        if self._backend and self._backend.identity and left == _mark(self._backend):
+
+class Marker:
+    """The file that remembers the lines that were raised, and how each is hung up. To be used under the lock."""
+
+    def __init__(self, path: Path, logger: logging.Logger) -> None:
+        self._path = path
+        self._log = logger
+
+    def left(self) -> list[Orphan]:
+        """Return what is remembered. StorageError."""
+        return orphan.parse(ownfile.read(self._path) or b"")
+
+    def remember(self, backend: Backend) -> None:
+        """Remember a line that is about to be raised, if it can be hung up. StorageError."""
+        if backend.orphan is not None:
+            ownfile.replace(self._path, orphan.dump([*self.left(), backend.orphan]))
+
+    def forget(self, *gone: Orphan | None) -> None:
+        """Forget lines that are down; never raises, for then a later pass hangs up once more."""
+        try:
+            left = self.left()
+            rest = [one for one in left if one not in gone]
+            if not rest:
+                self._remove()
+            elif rest != left:
+                ownfile.replace(self._path, orphan.dump(rest))
+        except PopfetchError as error:
+            note = f"{error}; the next pass hangs up once more"
+            self._log.error(log.line("dial", note=note))
+
+    def _remove(self) -> None:
+        """Remove the file, or empty it where its folder takes no change."""
+        try:
+            ownfile.remove(self._path)
+        except StorageError:
+            os.close(ownfile.open_own(self._path, create=False, truncate=True))
+
+
+def hang_up_left(path: Path, logger: logging.Logger) -> None:
+    """Hang up what earlier passes have left up, as the marker *path* says; to be called under the lock.
+
+    It needs no settings, raises nothing, and does nothing where there is no marker, as a rule.
+    """
+    marker = Marker(path, logger)
+    try:
+        left = marker.left()
+    except PopfetchError as error:
+        logger.error(log.line("dial", note=f"{error}; look whether a line is still up"))  # noqa: TRY400 - no bug
+        return
+    for one in left:
+        backend = _raiser(one, logger)
+        if backend is None:
+            note = "an earlier pass raised a line that cannot be hung up from here; look whether it is still up"
+            logger.warning(log.line("dial", note=note))
+        elif _hung_up(backend, logger):
+            logger.warning(log.line("dial", line="down", ours="yes", note="left over from an earlier pass"))
+        else:
+            continue
+        marker.forget(one)
+
+
+def hang_up_all_the_same(path: Path, lock: Path, logger: logging.Logger) -> None:
+    """Do that where a pass cannot begin: dmail.conf is broken, nothing can be written. Not beside another pass."""
+    if os.path.lexists(path):
+        with if_nobody_has(lock) as free:
+            if free:
+                hang_up_left(path, logger)
+
+
+def _hung_up(backend: Backend, logger: logging.Logger) -> bool:
+    """Hang up; tell whether the line is down. What goes wrong is logged, and never raised."""
+    try:
+        if backend.hang_up():
             return True
-        note = "a killed pass raised a line with other settings; look whether it is still up"
-        self._log.warning(log.line("dial", note=note, was=left.strip()))
-        ownfile.remove(self._marker)
-        return False
+        logger.error(log.line("dial", line="up", ours="yes", note="it could not be hung up"))
+    except (PopfetchError, OSError) as error:
+        note = f"trouble while hanging up: {error}"
+        logger.error(log.line("dial", line="up", ours="yes", note=note))  # noqa: TRY400 - no bug
+    return False
 
 
-def _mark(backend: Backend) -> bytes:
-    return backend.identity.encode("utf-8", "backslashreplace") + b"\n"
+def _raiser(one: Orphan, logger: logging.Logger) -> Backend | None:
+    """Return what can hang *one* up, None where nothing here can."""
+    if one.kind == orphan.COMMAND:
+        from lib.line.command import Command  # noqa: PLC0415 - see command
+
+        return Command((), one.check, one.down, logger)
+    if one.kind == orphan.RAS and sys.platform == "win32":
+        from lib.line.ras import Call, Ras, rasapi32  # noqa: PLC0415 - see ras
+
+        return Ras(Call(one.entry, one.number, "", str, ""), rasapi32, logger)
+    return None
 
 
 def line(settings: Settings, *, marker: Path, logger: logging.Logger, reveal: Callable[[Secret], str]) -> Line:
@@ -171,13 +256,13 @@ def line(settings: Settings, *, marker: Path, logger: logging.Logger, reveal: Ca
     *reveal* is asked for ras_password when it is needed, and not before.
     """
     for build in BACKENDS.values():
-        backend = build(settings, marker.parent, logger, reveal)
+        backend = build(settings, logger, reveal)
         if backend:
             return Line(backend, marker, logger)
     return Line(None, marker, logger)
 
 
-def ras(settings: Settings, _folder: Path, logger: logging.Logger, reveal: Callable[[Secret], str]) -> Backend | None:
+def ras(settings: Settings, logger: logging.Logger, reveal: Callable[[Secret], str]) -> Backend | None:
     """Return the Remote Access Service's line; elsewhere than on Windows the settings are ignored."""
     if sys.platform != "win32" or not (settings.ras_entry or settings.ras_number):
         return None
@@ -194,16 +279,16 @@ def ras(settings: Settings, _folder: Path, logger: logging.Logger, reveal: Calla
     return Ras(call, rasapi32, logger)
 
 
-def command(settings: Settings, folder: Path, logger: logging.Logger, _reveal: object) -> Backend | None:
+def command(settings: Settings, logger: logging.Logger, _reveal: object) -> Backend | None:
     """Return the line of pf_dial_up and pf_dial_check; with the latter alone, somebody else has to raise it."""
     if not (settings.pf_dial_up or settings.pf_dial_check):
         return None
     from lib.line.command import Command  # noqa: PLC0415 - subprocess is only for who has such a command
 
-    return Command(settings.pf_dial_up, settings.pf_dial_check, settings.pf_dial_down, folder, logger)
+    return Command(settings.pf_dial_up, settings.pf_dial_check, settings.pf_dial_down, logger)
 
 
-Build = Callable[[Settings, Path, logging.Logger, Callable[[Secret], str]], Backend | None]
+Build = Callable[[Settings, logging.Logger, Callable[[Secret], str]], Backend | None]
 
 BACKENDS: Mapping[str, Build] = {"ras": ras, "command": command}
 """Every way to raise a line, the first that dmail.conf asks for wins; where it asks for none there is no line."""

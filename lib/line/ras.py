@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, Protocol
 from lib.errors import NoLineError, SettingsError, StoppedError
 from lib.halt import Deadline, Stop, never
 from lib.line import ras_api
+from lib.line.backend import NoAnswerError
+from lib.line.orphan import RAS, Orphan
 
 DIAL_LIMIT = 120.0
 """Seconds that a line may take to come up: a modem needs up to 60."""
@@ -37,7 +39,7 @@ class Rasapi(Protocol):
     """What is used of rasapi32, in Python's terms. Codes are those of RAS; 0 is success."""
 
     def connections(self) -> list[ras_api.Connection]:
-        """Return all established connections; NoLineError when Windows does not say."""
+        """Return all established connections; NoAnswerError when Windows does not say."""
 
     def status(self, handle: int) -> tuple[int, int]:
         """Return state and error of a connection: DISCONNECTED and INVALID_HANDLE once it is gone."""
@@ -80,7 +82,7 @@ class Rasapi32:
         size, count = ctypes.c_uint32(ctypes.sizeof(found)), ctypes.c_uint32()
         code = self._dll.RasEnumConnectionsW(found, ctypes.byref(size), ctypes.byref(count))
         if code:
-            raise NoLineError(f"Windows does not say which lines are open: {self.text(code)} ({code})")
+            raise NoAnswerError(f"Windows does not say which lines are open: {self.text(code)} ({code})")
         return [
             ras_api.Connection(each.hrasconn or 0, ras_api.read(each.szEntryName), ras_api.read(each.szDeviceType))
             for each in found[: count.value]
@@ -148,7 +150,7 @@ class Ras:
     def __init__(self, call: Call, api: Callable[[], Rasapi], log: logging.Logger) -> None:
         named = [f'entry "{call.entry}"' if call.entry else "", f"number {call.number}" if call.number else ""]
         self.describe = "RAS " + ", ".join(filter(None, named))
-        self.identity = self.describe
+        self.orphan = Orphan(RAS, entry=call.entry, number=call.number)
         self._call = call
         self._name = (call.entry or f".{call.number}").casefold()
         self._api = api

@@ -91,7 +91,7 @@ class Visit:
         try:
             if self.around.clerk.ledger.held(self.account.id):
                 raise StorageError(f"{self.account.name}: held until --reset, for the journal is damaged")
-            self._sessions(password.reveal(self.account.password))
+            self._sessions(password.reveal(self.account.password, self.around.halt.begun))
             if self._complaints:
                 error = self._told(AccountError("; ".join(self._complaints[:3])))
             elif self._unfinished:

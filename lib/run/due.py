@@ -9,6 +9,9 @@ from math import gcd
 GRACE = 30.0
 """Seconds that a pass may come early: cron is a few seconds late, and not always as many."""
 
+OVERLONG = 6 * 3600.0
+"""Seconds after which a pass that still holds the lock is told of: no pass lasts so long, unless it hangs."""
+
 MINUTE = 60
 
 
@@ -24,6 +27,16 @@ def due(now: float, last_start: float | None, last_end: float | None, minutes: i
         return True
     # Not "since >= wait": a clock set back (negative) and a state that holds no number (nan) must be due too.
     return not 0 <= now - max(known) < minutes * MINUTE - GRACE
+
+
+def overlong(now: float, last_start: float | None, last_end: float | None) -> float:
+    """Return for how many seconds the pass that holds the lock has run, 0 unless that is longer than OVERLONG.
+
+    A pass that has not written its start down by now has begun after the end of the last one, and not long ago.
+    """
+    if last_start is None or (last_end is not None and last_end >= last_start):
+        return 0.0
+    return now - last_start if now - last_start > OVERLONG else 0.0
 
 
 def step(minutes: int, interval: bool) -> int:

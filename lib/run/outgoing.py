@@ -49,13 +49,13 @@ class Outgoing:
 
     def run_command(self) -> None:
         """Run pf_online_command once; what it says goes to the log."""
-        from lib.line.command import run  # noqa: PLC0415 - subprocess is only for who has such a command
+        from lib import child  # noqa: PLC0415 - subprocess is only for who has such a command
 
-        ended = run(self._settings.pf_online_command, LIMIT, self._stopped.is_set, self._settings.work_path)
+        ended = child.run(self._settings.pf_online_command, LIMIT, self._stopped.is_set)
         for text in ended.said:
             LOG.info("%s", log.line("outgoing", command="pf_online_command", says=text))
         level = logging.INFO if ended.code == 0 else logging.WARNING
-        why = ended.why or f"exit code {ended.code}"
+        why = f"exit code {ended.code}" if ended.code is not None and ended.code >= 0 else ended.reason
         LOG.log(level, "%s", log.line("outgoing", command="pf_online_command", ended=why))
 
     def turn(self) -> None:

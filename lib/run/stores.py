@@ -48,7 +48,7 @@ class Workplace:
         accounts, halt = dict(state.accounts), Halt(signals)
         while self.buried:
             clerk.tally(self.buried.pop()).duds += 1
-        batch = Batch(settings, clerk, way(settings), origins(settings), watch, accounts, halt)
+        batch = Batch(settings, clerk, way(settings, halt.begun), origins(settings), watch, accounts, halt)
         if self.ledger.damages:
             batch.complaints.append(StorageError(damage_told(self.ledger.damages)))
         return batch

@@ -14,7 +14,7 @@ from lib.auth import sasl
 from lib.config import password
 from lib.config.settings import HostPort, Settings, Tls, UnixPath
 from lib.errors import LostError, PeerError, ReceiverError, SilenceError, StoppedError, TlsError
-from lib.halt import Halt
+from lib.halt import Halt, Stop, never
 from lib.net.dialogue import Command, Dialogue
 from lib.net.wire import Trust, Wire
 from lib.smtp import smtp, verdict
@@ -53,11 +53,11 @@ class Way(NamedTuple):
         return str(self.place)
 
 
-def way(settings: Settings) -> Way:
-    """Return how to reach the receiver. SettingsError when its password is not to be had."""
+def way(settings: Settings, stop: Stop = never) -> Way:
+    """Return how to reach the receiver. SettingsError when its password is not to be had, StoppedError."""
     login = None
     if settings.pf_smtp_user is not None and settings.pf_smtp_password is not None:
-        word = password.reveal(settings.pf_smtp_password).encode()
+        word = password.reveal(settings.pf_smtp_password, stop).encode()
         login = sasl.Login(settings.pf_smtp_user.encode(), word, b"", 0)
     lmtp = settings.pf_smtp_protocol == "lmtp"
     server, patience = settings.pf_smtp_server, float(settings.pf_smtp_timeout)

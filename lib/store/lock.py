@@ -15,6 +15,47 @@ from lib.store import ownfile
 
 
 @contextlib.contextmanager
+def if_nobody_has(path: Path) -> Iterator[bool]:
+    """Yield whether no other pass holds the lock *path*; nobody takes it inside, as far as can be. Raises nothing.
+
+    For what must be done also where only_pass fails, for the disk is full, read-only or damaged.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(only_pass(path))
+            free = True
+        except AnotherPassError:
+            free = False
+        except StorageError:
+            free = stack.enter_context(_read_only(path))
+        yield free
+
+
+@contextlib.contextmanager
+def _read_only(path: Path) -> Iterator[bool]:
+    """Take the same lock by a descriptor that cannot write; False where that cannot be (Windows) or it is held."""
+    try:
+        import fcntl  # noqa: PLC0415 - Windows has none
+
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        yield True
+        return
+    except (ImportError, OSError):
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except OSError:
+            free = False
+        yield free
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def only_pass(path: Path) -> Iterator[None]:
     """Hold the lock *path* inside. Raises AnotherPassError when it is held, StorageError when it is not ours to use."""
     from filelock import FileLock, SoftFileLock, Timeout  # noqa: PLC0415 - what only shows something needs no lock

@@ -386,10 +386,12 @@ def orphan(write: Write, line: Line, start_pass: StartPass) -> Line:
     return line
 
 
-def test_the_line_of_a_killed_pass_is_taken_over_and_hung_up(orphan: Line, write: Write, run_pass: RunPass) -> None:
+def test_the_line_of_a_killed_pass_is_hung_up_before_anything_else(
+    orphan: Line, write: Write, run_pass: RunPass
+) -> None:
     assert run_pass(write()) == NOTHING
-    assert (len(write.smtp.taken), orphan.story, write.marked) == (2, ["up", "down"], False)
-    assert "left over from a pass that was killed" in write.log
+    assert (len(write.smtp.taken), orphan.story, write.marked) == (2, ["up", "down", "up", "down"], False)
+    assert "left over from an earlier pass" in write.log
 
 
 def test_it_is_hung_up_although_no_pass_is_due(orphan: Line, write: Write, run_pass: RunPass) -> None:
@@ -415,12 +417,73 @@ def test_it_is_left_alone_when_it_has_gone_by_itself(orphan: Line, write: Write,
     assert (len(write.smtp.taken), orphan.is_up, write.marked) == (2, False, False)
 
 
-def test_with_other_settings_nobody_hangs_up_what_may_be_somebody_elses(
+@pytest.mark.parametrize(
+    "more", [["pf_user"], ["pf_parallel many"], ["pf_no_such_setting_of_ours 1", "pf_window 0"]], ids=str
+)
+def test_it_is_hung_up_although_dmail_conf_is_broken(
+    more: list[str], orphan: Line, write: Write, run_pass: RunPass
+) -> None:
+    path = write()
+    path.write_text(path.read_text() + "\n".join(more) + "\n")
+    assert run_pass(path).code == 78
+    assert (write.smtp.taken, orphan.story, write.marked) == ([], ["up", "down"], False)
+
+
+@pytest.mark.parametrize("broken", ["popfetch.lock", "popfetch.journal", "popfetch_state.toml", "msg.dat"])
+def test_it_is_hung_up_although_a_file_of_ours_is_none(
+    broken: str, orphan: Line, write: Write, run_pass: RunPass
+) -> None:
+    path = write.conf.work / broken
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    assert run_pass(write()).code == 74
+    assert (orphan.story[:2], orphan.is_up, write.marked) == (["up", "down"], False, False)
+
+
+def test_it_is_hung_up_although_there_can_be_no_log(
+    orphan: Line, write: Write, run_pass: RunPass, tmp_path: Path
+) -> None:
+    assert run_pass(write(log_path=tmp_path / "no such folder")).code == 74
+    assert (write.smtp.taken, orphan.story, write.marked) == ([], ["up", "down"], False)
+
+
+def test_it_is_left_to_the_pass_that_runs(write: Write, line: Line, start_pass: StartPass, run_pass: RunPass) -> None:
+    with peer(SLOW) as p:
+        started = start_pass(write(p.port))
+        awaited(lambda: b"UIDL" in p.heard)
+        path = write(p.port)
+        assert run_pass(path).code == 75
+        path.write_text(path.read_text() + "pf_parallel many\n")
+        assert run_pass(path).code == 78
+        assert (line.is_up, line.story, write.marked) == (True, ["up"], True)
+        started.terminate()
+        start_pass.finish(started)
+    assert (line.is_up, line.story, write.marked) == (False, ["up", "down"], False)
+
+
+def test_with_other_settings_it_is_hung_up_as_it_was_when_it_was_raised(
     orphan: Line, write: Write, run_pass: RunPass
 ) -> None:
-    assert run_pass(write(down=f"{DROPS}; true")) == NOTHING
-    assert (orphan.is_up, orphan.story, write.marked) == (True, ["up"], False)
-    assert "a killed pass raised a line with other settings" in write.log
+    assert run_pass(write(pf_dial_up=None, pf_dial_check=None, pf_dial_down=None)) == NOTHING
+    assert (orphan.is_up, orphan.story, write.marked) == (False, ["up", "down"], False)
+
+
+def test_a_marker_of_the_first_round_is_understood(orphan: Line, write: Write, run_pass: RunPass) -> None:
+    up, down = (shlex.split(sh(text, orphan.flag)) for text in (RAISES, DROPS))
+    (write.conf.work / "popfetch.line").write_text(shlex.join([*up, "|", *down]) + "\n")
+    assert run_pass(write(), "--scheduled") == NOTHING
+    assert (orphan.story, write.marked) == (["up", "down"], False)
+
+
+def test_a_line_that_stays_up_is_tried_by_every_pass(orphan: Line, write: Write, run_pass: RunPass) -> None:
+    (write.conf.work / "popfetch.line").write_text(
+        (write.conf.work / "popfetch.line").read_text().replace("rm -f", "exit 1; rm -f")
+    )
+    for _ in range(2):
+        run_pass(write(pf_dial_up=None, pf_dial_check=None, pf_dial_down=None), "--scheduled")
+        assert (orphan.is_up, write.marked) == (True, True)
+    assert orphan.story == ["up", "down", "down"]
+    assert "it could not be hung up" in write.log
 
 
 # --- outgoing mail ---------------------------------------------------------------------------------------------------

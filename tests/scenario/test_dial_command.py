@@ -1,23 +1,26 @@
 """Real commands behind pf_dial_up, pf_dial_check and pf_dial_down: what they get, what they may do, how they end."""
 
-import gc
+import contextlib
 import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread, Timer
+from threading import Event, Timer
 
 import pytest
 
+from lib import child
 from lib.errors import NoLineError
 from lib.halt import never
 from lib.line import command
-from lib.line.command import Command, Ended, run
+from lib.line.backend import NoAnswerError
+from lib.line.command import Command
+from lib.line.orphan import COMMAND, Orphan
 
 LOG = logging.getLogger("popfetch.dial")
-posix = pytest.mark.skipif(sys.platform == "win32", reason="process groups and signals of POSIX")
-NOTHING = (sys.executable, "-c", "")
+posix = pytest.mark.skipif(sys.platform == "win32", reason="descriptors and limits of POSIX")
 
 
 def python(code: str, *words: str) -> tuple[str, ...]:
@@ -40,189 +43,174 @@ def looks_for(path: Path) -> tuple[str, ...]:
     return python("import os, sys; sys.exit(not os.path.exists(sys.argv[1]))", str(path))
 
 
-def made(folder: Path, up: tuple[str, ...] = (), check: tuple[str, ...] = (), down: tuple[str, ...] = ()) -> Command:
-    return Command(up, check, down, folder, LOG)
+def made(up: tuple[str, ...] = (), check: tuple[str, ...] = (), down: tuple[str, ...] = ()) -> Command:
+    return Command(up, check, down, LOG)
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "ASK_EVERY", 0.05)
-    monkeypatch.setattr(command, "GRACE", 0.5)
+    monkeypatch.setattr(child, "GRACE", 0.5)
     monkeypatch.setattr(command, "COME_LIMIT", 1.0)
     monkeypatch.setattr(command, "GO_LIMIT", 0.3)
-
-
-def appears(path: Path) -> bool:
-    deadline = time.monotonic() + 10
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return path.exists()
-
-
-# --- what a command gets -------------------------------------------------------------------------------------------
-
-
-def test_words_reach_the_command_as_they_are_and_no_shell_sees_them(tmp_path: Path) -> None:
-    words = ("$HOME", "a b", "; exit 1", "*", '"', "%PATH%")
-    ended = run(python("import sys; print('\\n'.join(sys.argv[1:]))", *words), 20, never, tmp_path)
-    assert ended == (0, "", words)
-
-
-def test_a_command_that_reads_gets_nothing(tmp_path: Path) -> None:
-    ended = run(python("import sys; print(len(sys.stdin.read()))"), 20, never, tmp_path)
-    assert ended.said == ("0",)
-
-
-@posix
-def test_a_command_has_a_session_of_its_own_so_that_ctrl_c_reaches_only_us(tmp_path: Path) -> None:
-    ended = run(python("import os; print(os.getsid(0) == os.getpid())"), 20, never, tmp_path)
-    assert ended.said == ("True",)
-
-
-# --- how a command ends --------------------------------------------------------------------------------------------
-
-
-def test_a_program_that_is_not_there_is_told_of(tmp_path: Path) -> None:
-    ended = run(("no-such-program-of-ours",), 20, never, tmp_path)
-    assert ended.code is None
-    assert ended.told.startswith("cannot be run: ")
-
-
-def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
-    began = time.monotonic()
-    ended = run(python("import time; print('dialling', flush=True); time.sleep(60)"), 1.0, never, tmp_path)
-    assert time.monotonic() - began < 10
-    assert ended.code is None
-    assert ended.told == "did not end within 1 s: dialling"
-
-
-def test_a_stop_ends_a_command_within_a_fifth_of_a_second(tmp_path: Path) -> None:
-    stop, started = Event(), tmp_path / "started"
-    code = "import sys, time; open(sys.argv[1], 'w').close(); time.sleep(60)"
-    stopped_at: list[float] = []
-
-    def stop_once_started() -> None:
-        appears(started)
-        stopped_at.append(time.monotonic())
-        stop.set()
-
-    timer = Timer(0, stop_once_started)
-    timer.start()
-    ended = run(python(code, str(started)), 30, stop.is_set, tmp_path)
-    took = time.monotonic() - stopped_at[0]
-    timer.join()
-    assert ended == (None, "was stopped", ())
-    assert took < (0.2 if sys.platform != "win32" else 1.0)
-
-
-@pytest.mark.parametrize("stubborn", [False, True])
-def test_the_whole_group_of_a_command_is_ended(tmp_path: Path, stubborn: bool) -> None:
-    beats = tmp_path / "beats"
-    ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" if stubborn else ""
-    child = f"{ignore}import time\nwhile True: print('alive', flush=True); time.sleep(0.05)"
-    code = (
-        f"{ignore}import subprocess, sys, time;"
-        "file = open(sys.argv[1], 'w'); subprocess.Popen([sys.executable, '-S', '-c', sys.argv[2]], stdout=file);"
-        "time.sleep(60)"
-    )
-    stop = Event()
-
-    def stop_once_it_beats() -> None:
-        while not (beats.exists() and beats.read_text()) and not stop.wait(0.05):
-            pass
-        stop.set()
-
-    thread = Thread(target=stop_once_it_beats)
-    thread.start()
-    ended = run(python(code, str(beats), child), 30.0, stop.is_set, tmp_path)
-    stop.set()
-    thread.join()
-    assert ended.code is None
-    heard = beats.read_text()
-    assert heard
-    time.sleep(0.3)
-    assert beats.read_text() == heard
-
-
-def test_a_daemon_that_a_command_leaves_behind_is_the_line_and_lives_on(tmp_path: Path) -> None:
-    alive = tmp_path / "alive"
-    daemon = "import sys, time; time.sleep(1.0); print('still here', flush=True); open(sys.argv[1], 'w').close()"
-    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-S', '-c', *sys.argv[1:]])"
-    ended = run(python(code, daemon, str(alive)), 20, never, tmp_path)
-    assert ended.code == 0
-    assert not alive.exists()
-    assert appears(alive)
-
-
-def test_a_command_that_never_stops_talking_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "MOST_OUTPUT", 1 << 16)
-    ended = run(python("while True: print('x' * 1000)"), 30, never, tmp_path)
-    assert ended.why == "said more than 64 KiB"
-    assert len(ended.said) <= command.SHOWN_LINES
-
-
-def test_nothing_is_left_in_the_folder(tmp_path: Path) -> None:
-    run(exits(0, "hello"), 20, never, tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_cannot_be_written_is_told_of(tmp_path: Path) -> None:
-    assert run(NOTHING, 20, never, tmp_path / "missing").told.startswith("cannot be run: ")
 
 
 # --- the log -------------------------------------------------------------------------------------------------------
 
 
-def test_what_a_command_says_is_logged_line_by_line_and_harmless(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_a_command_says_is_logged_line_by_line_and_harmless(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     code = "import os; os.write(1, b'one\\n\\x1b[31mtwo\\xff\\r\\n\\n' + b'y' * 1000 + b'\\n')"
-    made(tmp_path, python(code)).dial(never)
+    made(python(code)).dial(never)
     told = [record.getMessage() for record in caplog.records]
     assert told[0] == 'dial: command=pf_dial_up says="one"'
     assert told[1] == r'dial: command=pf_dial_up says="\\x1b[31mtwo\\xff"'
     assert len(told) == 3
-    assert len(told[2]) < command.SHOWN_WIDTH + 100
+    assert len(told[2]) < child.SHOWN_WIDTH + 100
 
 
-def test_only_the_end_of_a_long_story_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_the_end_of_a_long_story_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    made(tmp_path, python("print('\\n'.join(map(str, range(1000))))")).dial(never)
-    assert len(caplog.records) == command.SHOWN_LINES
+    made(python("print('\\n'.join(map(str, range(1000))))")).dial(never)
+    assert len(caplog.records) == child.SHOWN_LINES
     assert caplog.records[-1].getMessage().endswith('says="999"')
 
 
-def test_what_the_check_says_is_only_for_who_looks_for_a_fault(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_the_check_says_is_only_for_who_looks_for_a_fault(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    assert made(tmp_path, check=exits(0, "up")).is_up()
+    assert made(check=exits(0, "up")).is_up()
     assert caplog.records == []
 
 
 # --- the line ------------------------------------------------------------------------------------------------------
 
 
-def test_the_check_tells_whether_the_line_is_up(tmp_path: Path) -> None:
-    assert made(tmp_path, check=exits(0)).is_up()
-    assert not made(tmp_path, check=exits(1)).is_up()
-    assert not made(tmp_path, check=("no-such-program-of-ours",)).is_up()
+def test_the_check_tells_whether_the_line_is_up() -> None:
+    assert made(check=exits(0)).is_up()
+    assert not made(check=exits(1)).is_up()
 
 
-def test_without_a_check_no_line_is_known_to_be_up(tmp_path: Path) -> None:
-    assert not made(tmp_path, exits(0)).is_up()
+NO_ANSWERS = {
+    "the program is not there": ("no-such-program-of-ours",),
+    "it was killed": python("import os; os.kill(os.getpid(), 9)"),
+    "it crashed": python("import os; os.abort()"),
+    "a shell did not find it": exits(127),
+    "a shell may not run it": exits(126),
+    "a shell saw it killed": exits(128 + 9),
+    "it is too slow": python("import time; time.sleep(60)"),
+}
 
 
-def test_without_a_check_the_exit_code_of_up_decides(tmp_path: Path) -> None:
-    assert made(tmp_path, exits(0)).dial(never)
+@pytest.mark.parametrize("check", NO_ANSWERS.values(), ids=NO_ANSWERS)
+def test_no_answer_is_neither_yes_nor_no(check: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "CHECK_LIMIT", 1.0)
+    with pytest.raises(NoAnswerError, match=r"pf_dial_check .* gives no answer"):
+        made(check=check).is_up()
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 10, 69, 125, 193, 255])
+def test_every_other_exit_code_says_no(code: int) -> None:
+    assert not made(check=exits(code)).is_up()
+
+
+@pytest.mark.parametrize("check", NO_ANSWERS.values(), ids=NO_ANSWERS)
+def test_no_answer_does_not_make_a_failed_hang_up_a_good_one(
+    check: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(command, "CHECK_LIMIT", 0.5)
+    assert not made(exits(0), check, exits(1)).hang_up()
+    assert "look whether the line is down" in caplog.text
+
+
+def test_a_hang_up_that_ended_well_is_believed_where_nobody_answers_but_not_in_silence(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert made(exits(0), exits(127), exits(0)).hang_up()
+    assert "gives no answer" in caplog.text
+
+
+def test_a_line_comes_although_the_check_gives_no_answer_at_first(tmp_path: Path) -> None:
+    there = tmp_path / "up"
+    code = "import os, sys; os.path.exists(sys.argv[1]) or os.abort()"
+    dialled = "import subprocess, sys; subprocess.Popen([sys.executable, '-S', '-c', sys.argv[1], sys.argv[2]])"
+    later = "import sys, time; time.sleep(0.3); open(sys.argv[1], 'w')"
+    assert made(python(dialled, later, str(there)), python(code, str(there))).dial(never)
+
+
+@pytest.mark.parametrize("setting", ["up", "check", "down"])
+def test_a_command_line_may_hold_a_secret_and_is_shown_nowhere(setting: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = ("/opt/bin/no-such-program", "--password", "hunter2")
+    line = made(**{"up": exits(3), "check": (), "down": exits(3), setting: secret})
+    told = [line.describe]
+    acts: tuple[Callable[[], bool], ...] = (line.is_up, lambda: line.dial(never), line.hang_up)
+    for act in acts:
+        try:
+            act()
+        except NoLineError as error:
+            told.append(str(error))
+    told.append(caplog.text)
+    assert "hunter2" not in "".join(told)
+    assert "no-such-program" in "".join(told)
+
+
+class Short:
+    """Stands in for child.run: the machine cannot run anything the first few times."""
+
+    def __init__(self, times: int) -> None:
+        self.times, self.calls = times, 0
+
+    def __call__(self, *_words: object) -> child.Ended:
+        self.calls += 1
+        if self.calls <= self.times:
+            return child.Ended(None, "cannot be run: Too many open files", lacking=True)
+        return child.Ended(0, "")
+
+
+@pytest.mark.parametrize(("times", "down", "calls"), [(0, True, 1), (4, True, 5), (5, False, 5)])
+def test_the_hang_up_is_tried_again_while_nothing_can_be_run(
+    times: int, down: bool, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Short(times)
+    monkeypatch.setattr(child, "run", short)
+    assert made(exits(0), (), exits(0)).hang_up() is down
+    assert short.calls == calls
+
+
+@posix
+def test_the_hang_up_needs_no_descriptor_that_is_not_kept_for_it(tmp_path: Path) -> None:
+    import resource
+
+    there = tmp_path / "up"
+    line = made(touches(there), looks_for(there), removes(there))
+    assert line.dial(never)
+    limits, taken = resource.getrlimit(resource.RLIMIT_NOFILE), []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        assert line.hang_up()
+        assert not there.exists()
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_without_a_check_no_line_is_known_to_be_up() -> None:
+    assert not made(exits(0)).is_up()
+
+
+def test_without_a_check_the_exit_code_of_up_decides() -> None:
+    assert made(exits(0)).dial(never)
     with pytest.raises(NoLineError, match=r"pf_dial_up \(.*\) ended with exit code 4: no carrier"):
-        made(tmp_path, exits(4, "no carrier")).dial(never)
+        made(exits(4, "no carrier")).dial(never)
 
 
-def test_with_a_check_alone_somebody_else_has_to_raise_the_line(tmp_path: Path) -> None:
+def test_with_a_check_alone_somebody_else_has_to_raise_the_line() -> None:
     with pytest.raises(NoLineError, match="there is no pf_dial_up"):
-        made(tmp_path, check=exits(1)).dial(never)
+        made(check=exits(1)).dial(never)
 
 
 def test_a_line_that_comes_late_is_waited_for(tmp_path: Path) -> None:
@@ -232,31 +220,31 @@ def test_a_line_that_comes_late_is_waited_for(tmp_path: Path) -> None:
         "subprocess.Popen([sys.executable, '-S', '-c', 'import sys, time; time.sleep(0.3); open(sys.argv[1], \"w\")',"
         "sys.argv[1]])"
     )
-    line = made(tmp_path, python(code, str(there)), looks_for(there))
+    line = made(python(code, str(there)), looks_for(there))
     assert line.dial(never)
     assert there.exists()
 
 
-def test_a_line_that_never_comes_is_given_up(tmp_path: Path) -> None:
+def test_a_line_that_never_comes_is_given_up() -> None:
     with pytest.raises(NoLineError, match="pf_dial_check saw no line within 1 s"):
-        made(tmp_path, exits(0), exits(1)).dial(never)
+        made(exits(0), exits(1)).dial(never)
 
 
-def test_a_stop_ends_the_wait_for_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_ends_the_wait_for_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "COME_LIMIT", 60.0)
     stop = Event()
     timer = Timer(1.0, stop.set)
     timer.start()
     began = time.monotonic()
     with pytest.raises(NoLineError, match="stopped"):
-        made(tmp_path, exits(0), exits(1)).dial(stop.is_set)
+        made(exits(0), exits(1)).dial(stop.is_set)
     timer.join()
     assert time.monotonic() - began < 2.5
 
 
 def test_a_line_is_raised_and_dropped(tmp_path: Path) -> None:
     there = tmp_path / "up"
-    line = made(tmp_path, touches(there), looks_for(there), removes(there))
+    line = made(touches(there), looks_for(there), removes(there))
     assert not line.is_up()
     assert line.dial(never)
     assert line.is_up()
@@ -278,52 +266,24 @@ def test_a_line_is_raised_and_dropped(tmp_path: Path) -> None:
     ],
 )
 def test_a_line_counts_as_down_when_down_or_the_check_says_so(
-    check: tuple[str, ...], down: tuple[str, ...], expected: bool, tmp_path: Path
+    check: tuple[str, ...], down: tuple[str, ...], expected: bool
 ) -> None:
-    assert made(tmp_path, exits(0), check, down).hang_up() is expected
+    assert made(exits(0), check, down).hang_up() is expected
 
 
-def test_a_check_that_still_sees_a_line_after_the_hang_up_is_told_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert made(tmp_path, exits(0), exits(0), exits(0)).hang_up()
+def test_a_check_that_still_sees_a_line_after_the_hang_up_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    assert made(exits(0), exits(0), exits(0)).hang_up()
     assert "still says that a line is up" in caplog.text
 
 
-def test_a_hang_up_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hang_up_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "DOWN_LIMIT", 0.3)
     began = time.monotonic()
-    assert not made(tmp_path, exits(0), (), python("import time; time.sleep(60)")).hang_up()
+    assert not made(exits(0), (), python("import time; time.sleep(60)")).hang_up()
     assert time.monotonic() - began < 10
 
 
-def test_an_orphan_is_known_by_how_it_is_raised_and_dropped(tmp_path: Path) -> None:
-    assert made(tmp_path, ("a", "b"), (), ("c",)).identity != made(tmp_path, ("a",), (), ("b", "c")).identity
-    assert made(tmp_path, ("a",), ("x",), ("c",)).identity == made(tmp_path, ("a",), ("y",), ("c",)).identity
-    assert made(tmp_path, ("a",)).identity == ""
-
-
-@posix
-def test_a_command_of_another_user_that_cannot_be_ended_does_not_hold_us(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pids = tmp_path / "pid"
-    real = os.killpg
-
-    def forbidden(pid: int, number: int) -> None:
-        pids.write_text(str(pid))
-        raise PermissionError(pid, number)
-
-    monkeypatch.setattr(os, "killpg", forbidden)
-    began = time.monotonic()
-    with pytest.warns(ResourceWarning, match="still running"):
-        ended = given_up(tmp_path)
-    assert ended.code is None
-    assert time.monotonic() - began < 5
-    real(int(pids.read_text()), 9)
-
-
-def given_up(folder: Path) -> Ended:
-    ended = run(python("import time; time.sleep(60)"), 0.2, never, folder)
-    gc.collect()
-    return ended
+def test_an_orphan_is_hung_up_and_looked_for_as_it_was_when_it_was_raised() -> None:
+    assert made(("a", "b"), ("x",), ("c", "d")).orphan == Orphan(COMMAND, ("c", "d"), ("x",))
+    assert made(("a",)).orphan is None, "nothing hangs it up"
+    assert made(check=("x",), down=("c",)).orphan is None, "nothing raises it"

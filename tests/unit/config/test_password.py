@@ -1,7 +1,6 @@
 """Where passwords come from, and that nothing of them is seen when they do not come."""
 
 import os
-import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -10,18 +9,21 @@ from typing import Any
 
 import pytest
 
+from lib import child
+from lib.child import Ended
 from lib.config import password
 from lib.config.settings import Secret
-from lib.errors import SettingsError
+from lib.errors import SettingsError, StoppedError
+from lib.halt import Stop
 from lib.visible import masked
 
 PLACE = "dmail.conf:3"
 
 
-def refused(secret: Secret, **more: Any) -> str:
+def refused(secret: Secret) -> str:
     """Return what is said, after a look at everything that the exception carries."""
     with pytest.raises(SettingsError) as raised:
-        password.reveal(secret, **more)
+        password.reveal(secret)
     seen = "".join(traceback.format_exception(raised.value)) + repr(raised.value) + repr(raised.value.problems)
     assert "hunter2" not in seen.replace(repr(__file__), "")
     assert str(raised.value).startswith(f"{PLACE}: ")
@@ -113,27 +115,27 @@ def test_the_environment_gives_a_password_or_is_blamed(monkeypatch: pytest.Monke
 
 
 class Ran:
-    """Stands in for subprocess.run."""
+    """Stands in for child.run."""
 
-    def __init__(self, output: bytes = b"", code: int = 0, error: Exception | None = None) -> None:
-        self.output, self.code, self.error = output, code, error
-        self.argv: tuple[str, ...] = ()
-        self.options: dict[str, Any] = {}
+    def __init__(self, output: bytes = b"", code: int | None = 0, why: str = "") -> None:
+        self.ended = Ended(code, why, output)
+        self.calls: list[tuple[tuple[str, ...], float, bool]] = []
 
-    def __call__(self, argv: tuple[str, ...], **options: Any) -> subprocess.CompletedProcess[bytes]:
-        self.argv, self.options = argv, options
-        if self.error:
-            raise self.error
-        return subprocess.CompletedProcess(argv, self.code, self.output)
+    def __call__(self, words: tuple[str, ...], seconds: float, _stop: Stop, *, secret: bool) -> Ended:
+        self.calls.append((words, seconds, secret))
+        return self.ended
 
 
-def test_a_command_gives_the_first_line_that_it_prints() -> None:
-    run = Ran(b"s3cret\nurl: example.com\n")
-    assert password.reveal(secret("command:pass show 'mail/my isp'"), run=run) == "s3cret"
-    assert run.argv == ("pass", "show", "mail/my isp")
-    assert run.options["timeout"] == 60
-    assert run.options["stdin"] == subprocess.DEVNULL
-    assert not run.options.get("shell")
+def ran(monkeypatch: pytest.MonkeyPatch, **ended: Any) -> Ran:
+    run = Ran(**ended)
+    monkeypatch.setattr(child, "run", run)
+    return run
+
+
+def test_a_command_gives_the_first_line_that_it_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = ran(monkeypatch, output=b"s3cret\nurl: example.com\n")
+    assert password.reveal(secret("command:pass show 'mail/my isp'")) == "s3cret"
+    assert run.calls == [(("pass", "show", "mail/my isp"), 60, True)]
 
 
 def test_a_real_command_is_run_without_a_shell() -> None:
@@ -142,18 +144,30 @@ def test_a_real_command_is_run_without_a_shell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "why"),
+    ("ended", "why"),
     [
-        (Ran(b"hunter2", code=2), "command:pass failed with exit code 2; run it by hand"),
-        (Ran(error=subprocess.TimeoutExpired("pass hunter2", 60, b"hunter2")), "command:pass took longer than 60 s"),
-        (Ran(error=FileNotFoundError(2, "No such file or directory", "hunter2")), "cannot be run: No such file"),
-        (Ran(error=ValueError("embedded null byte: hunter2")), "cannot be run: no such name"),
-        (Ran(b"\xffhunter2"), "the output of command:pass is not UTF-8 text"),
-        (Ran(b"\nhunter2"), "the password is empty"),
+        ({"output": b"hunter2", "code": 2}, "command:pass ended with exit code 2; run it by hand"),
+        ({"output": b"hunter2", "code": -9}, "command:pass was killed by signal 9; run it by hand"),
+        (
+            {"output": b"hunter2", "code": None, "why": "did not end within 60 s"},
+            "command:pass did not end within 60 s",
+        ),
+        ({"code": None, "why": "cannot be run: No such file or directory"}, "cannot be run: No such file"),
+        ({"output": b"\xffhunter2"}, "the output of command:pass is not UTF-8 text"),
+        ({"output": b"\nhunter2"}, "the password is empty"),
     ],
 )
-def test_a_command_that_fails_is_named_but_never_what_it_printed(run: Ran, why: str) -> None:
-    assert why in refused(secret("command:pass show x"), run=run)
+def test_a_command_that_fails_is_named_but_never_what_it_printed(
+    ended: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(monkeypatch, **ended)
+    assert why in refused(secret("command:pass show x"))
+
+
+def test_a_command_that_was_stopped_is_not_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran(monkeypatch, code=None, why="was stopped", output=b"hunter2")
+    with pytest.raises(StoppedError, match="stopped while command:pass ran"):
+        password.reveal(secret("command:pass show x"), lambda: True)
 
 
 class LockedError(Exception):

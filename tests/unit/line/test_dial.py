@@ -1,8 +1,10 @@
 """The rules of the line, whatever raises it: own dial, own hang-up; somebody else's line is used and left alone."""
 
 import logging
+import os
 import re
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -13,8 +15,12 @@ from lib.config.settings import Secret, Settings
 from lib.errors import NoLineError, SettingsError, StorageError
 from lib.halt import Stop, never
 from lib.line import dial
+from lib.line.backend import NoAnswerError
+from lib.line.orphan import COMMAND, Orphan, dump
+from lib.store.lock import only_pass
 
 LOG = logging.getLogger("popfetch.dial")
+OURS = Orphan(COMMAND, ("hang", "up"), ("look",))
 
 
 @dataclass
@@ -22,13 +28,17 @@ class Memory:
     """A line without an outside: what dial() and hang_up() do is said beforehand."""
 
     describe: str = "a line of memory"
-    identity: str = "memory"
+    orphan: Orphan | None = OURS
     up: bool = False
     outcome: bool | BaseException = True
     hangs_up: bool | BaseException = True
+    silent: int = 0  # so many times nobody answers whether it is up
     calls: list[str] = field(default_factory=list)
 
     def is_up(self, _stop: Stop = never) -> bool:
+        self.silent -= 1
+        if self.silent >= 0:
+            raise NoAnswerError("it says nothing")
         return self.up
 
     def dial(self, _stop: Stop) -> bool:
@@ -164,51 +174,176 @@ def test_nothing_is_dialled_when_the_marker_cannot_be_written(tmp_path: Path) ->
     assert backend.calls == []
 
 
-def test_an_orphan_of_ours_is_taken_over_and_hung_up(marker: Path) -> None:
-    killed = Memory()
-    made(killed, marker).bring_up(never)
-    backend = Memory(up=True)
-    line = made(backend, marker)
+# --- what earlier passes left up -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def raisers(monkeypatch: pytest.MonkeyPatch) -> dict[Orphan, Memory]:
+    """Return who hangs up which orphan; the test fills it."""
+    known: dict[Orphan, Memory] = {}
+    monkeypatch.setattr(dial, "_raiser", lambda one, _: known.get(one))
+    return known
+
+
+OTHER = Orphan(COMMAND, ("another", "hang up"))
+
+
+def killed(marker: Path, *orphans: Orphan) -> None:
+    for one in orphans or (OURS,):
+        made(Memory(orphan=one), marker).bring_up(never)
+
+
+def test_an_orphan_is_hung_up_as_the_marker_says_and_forgotten(marker: Path, raisers: dict[Orphan, Memory]) -> None:
+    killed(marker)
+    raisers[OURS] = Memory(up=True)
+    dial.hang_up_left(marker, LOG)
+    assert (raisers[OURS].calls, marker.exists()) == (["hang up"], False)
+    line = made(Memory(), marker)
+    line.bring_up(never)
     assert line.ours
-    line.bring_up(never)
-    assert not line.somebody_elses
-    line.hang_up()
-    assert backend.calls == ["hang up"]
+
+
+def test_without_an_orphan_nothing_is_hung_up(marker: Path, caplog: pytest.LogCaptureFixture) -> None:
+    dial.hang_up_left(marker, LOG)
+    assert (marker.exists(), caplog.text) == (False, "")
+
+
+def test_an_orphan_that_cannot_be_hung_up_is_kept_and_the_next_pass_tries_again(
+    marker: Path, raisers: dict[Orphan, Memory]
+) -> None:
+    killed(marker)
+    raisers[OURS] = Memory(up=True, hangs_up=False)
+    dial.hang_up_left(marker, LOG)
+    assert marker.exists()
+    raisers[OURS].hangs_up = True
+    dial.hang_up_left(marker, LOG)
     assert not marker.exists()
 
 
-def test_an_orphan_is_hung_up_by_a_pass_that_needs_no_line(marker: Path) -> None:
-    made(Memory(), marker).bring_up(never)
+def test_an_orphan_that_cannot_be_hung_up_at_the_start_is_ours_until_the_end(
+    marker: Path, raisers: dict[Orphan, Memory]
+) -> None:
+    killed(marker)
+    raisers[OURS] = Memory(up=True, hangs_up=False)
+    dial.hang_up_left(marker, LOG)
     backend = Memory(up=True)
-    made(backend, marker).hang_up()
-    assert backend.calls == ["hang up"]
-    assert not marker.exists()
-
-
-def test_a_line_that_was_lost_after_a_kill_is_dialled_again(marker: Path) -> None:
-    made(Memory(), marker).bring_up(never)
-    backend = Memory(up=False)
     line = made(backend, marker)
     line.bring_up(never)
+    assert (line.ours, line.somebody_elses) == (True, False)
     line.hang_up()
-    assert backend.calls == ["dial", "hang up"]
-    assert not marker.exists()
+    assert (backend.calls, marker.exists()) == (["hang up"], False)
 
 
-@pytest.mark.parametrize("backend", [Memory(identity="another"), Memory(identity=""), None])
-def test_an_orphan_of_other_settings_is_told_of_once(
-    backend: Memory | None, marker: Path, caplog: pytest.LogCaptureFixture
+def test_an_orphan_of_settings_that_were_edited_since_is_not_forgotten(
+    marker: Path, raisers: dict[Orphan, Memory]
 ) -> None:
-    made(Memory(identity="first"), marker).bring_up(never)
-    assert not made(backend, marker).ours
+    killed(marker, OTHER)
+    raisers[OTHER] = Memory(up=True, hangs_up=False)
+    dial.hang_up_left(marker, LOG)
+    line = made(Memory(), marker)
+    line.bring_up(never)
+    line.hang_up()
+    raisers[OTHER].hangs_up = True
+    dial.hang_up_left(marker, LOG)
+    assert (raisers[OTHER].calls, marker.exists()) == (["hang up", "hang up"], False)
+
+
+def test_of_several_orphans_each_is_hung_up_and_those_that_stay_are_kept(
+    marker: Path, raisers: dict[Orphan, Memory]
+) -> None:
+    killed(marker, OTHER, OURS)
+    raisers |= {OTHER: Memory(hangs_up=NoLineError("Windows does not say")), OURS: Memory()}
+    dial.hang_up_left(marker, LOG)
+    assert [one.calls for one in raisers.values()] == [["hang up"], ["hang up"]]
+    assert marker.read_bytes() == dump([OTHER])
+
+
+def test_an_orphan_that_nothing_here_can_hang_up_is_told_of_once(
+    marker: Path, raisers: dict[Orphan, Memory], caplog: pytest.LogCaptureFixture
+) -> None:
+    killed(marker, OTHER)
+    assert raisers == {}
+    dial.hang_up_left(marker, LOG)
     assert "look whether it is still up" in caplog.text
     caplog.clear()
-    made(backend, marker)
+    dial.hang_up_left(marker, LOG)
     assert caplog.text == ""
 
 
+def test_a_planted_marker_hangs_up_nothing_and_is_told_of(marker: Path, caplog: pytest.LogCaptureFixture) -> None:
+    marker.mkdir()
+    dial.hang_up_left(marker, LOG)
+    assert "look whether a line is still up" in caplog.text
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_where_a_pass_cannot_begin_the_line_is_hung_up_unless_another_one_runs(
+    held: bool, marker: Path, raisers: dict[Orphan, Memory]
+) -> None:
+    killed(marker)
+    raisers[OURS] = Memory(up=True)
+    lock = marker.with_name("popfetch.lock")
+    with only_pass(lock) if held else nullcontext():
+        dial.hang_up_all_the_same(marker, lock, LOG)
+    assert raisers[OURS].calls == ([] if held else ["hang up"])
+
+
+def test_where_a_pass_cannot_begin_and_nothing_is_left_nothing_is_touched(tmp_path: Path) -> None:
+    dial.hang_up_all_the_same(tmp_path / "popfetch.line", tmp_path / "popfetch.lock", LOG)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_whose_hang_up_holds_a_secret_is_remembered_where_nobody_else_reads(marker: Path) -> None:
+    killed(marker)
+    assert os.name != "posix" or marker.stat().st_mode & 0o777 == 0o600
+
+
+# --- nobody says whether there is a line -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial, "ASK_EVERY", 0.0)
+
+
+@pytest.mark.usefixtures("asks_at_once")
+@pytest.mark.parametrize("up", [False, True])
+def test_what_is_not_known_is_asked_again(up: bool, marker: Path) -> None:
+    backend = Memory(up=up, silent=dial.ASKED - 1)
+    line = made(backend, marker)
+    line.bring_up(never)
+    assert (line.ours, line.somebody_elses) == (not up, up)
+
+
+@pytest.mark.usefixtures("asks_at_once")
+def test_nothing_is_dialled_over_what_is_not_known_and_nothing_is_hung_up(marker: Path) -> None:
+    backend = Memory(up=True, silent=dial.ASKED)
+    line = made(backend, marker)
+    with pytest.raises(NoLineError, match="it says nothing; nothing is dialled"):
+        line.bring_up(never)
+    line.hang_up()
+    assert (backend.calls, line.ours, marker.exists()) == ([], False, False)
+
+
+def test_who_does_not_know_says_that_the_line_is_not_up(marker: Path) -> None:
+    assert not made(Memory(up=True, silent=1), marker).is_up()
+
+
+def test_a_stop_ends_the_asking(marker: Path) -> None:
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) > 1
+
+    backend = Memory(silent=99)
+    with pytest.raises(NoLineError, match="stopped before the line was up"):
+        made(backend, marker).bring_up(stop)
+    assert backend.calls == []
+
+
 def test_a_line_that_cannot_be_hung_up_at_all_leaves_no_marker(marker: Path) -> None:
-    line = made(Memory(identity=""), marker)
+    line = made(Memory(orphan=None), marker)
     line.bring_up(never)
     assert line.ours
     assert not marker.exists()
@@ -307,8 +442,8 @@ def test_no_line_is_configured_by_default(marker: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (Settings(pf_dial_up=("pon", "my isp")), "pf_dial_up pon 'my isp'"),
-        (Settings(pf_dial_check=("ip", "route")), "pf_dial_check ip route"),
+        (Settings(pf_dial_up=("pon", "my isp")), "pf_dial_up pon"),
+        (Settings(pf_dial_check=("ip", "route")), "pf_dial_check ip"),
     ],
 )
 def test_command_lines_make_a_line(settings: Settings, expected: str, marker: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lib.run.due import GRACE, due, step
+from lib.run.due import GRACE, due, overlong, step
 
 NOW = 1_750_000_000.0
 moments = st.floats(min_value=0, max_value=4e9)
@@ -105,3 +105,26 @@ def test_a_clock_with_that_step_hits_every_period_and_every_hour(timer: int) -> 
 @given(minutes)
 def test_an_interval_is_asked_for_every_minute(timer: int) -> None:
     assert step(timer, interval=True) == 1
+
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("last_start", "last_end", "hours"),
+    [
+        (None, None, 0.0),
+        (0.0, None, 7.0),
+        (0.0, -1.0, 7.0),
+        (0.0, 60.0, 0.0),
+        (0.0, 0.0, 0.0),
+        (HOUR, 0.0, 0.0),
+        (HOUR - 1, 0.0, 6.0),
+        (8 * HOUR, None, 0.0),
+        (8 * HOUR, 9 * HOUR, 0.0),
+    ],
+)
+def test_a_pass_that_has_held_the_lock_for_six_hours_is_told_of(
+    last_start: float | None, last_end: float | None, hours: float
+) -> None:
+    assert overlong(7 * HOUR, last_start, last_end) // HOUR == hours

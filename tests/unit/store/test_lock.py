@@ -2,13 +2,16 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import filelock
 import pytest
 
 from lib.errors import AnotherPassError, StorageError
-from lib.store.lock import only_pass
+from lib.store import ownfile
+from lib.store.lock import if_nobody_has, only_pass
 
 ROOT = Path(__file__).resolve().parents[3]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX locks")
@@ -118,3 +121,62 @@ def test_older_versions_of_filelock_are_not_trusted_either(
     with pytest.raises(StorageError, match="knows no locks"), only_pass(path):
         pytest.fail("locked softly")
     assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+# --- what must be done also where no pass can begin ------------------------------------------------------------------
+
+
+@contextmanager
+def held_elsewhere(path: Path) -> Iterator[None]:
+    held = subprocess.Popen([sys.executable, "-c", HOLD, path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert held.stdout is not None
+        assert held.stdout.readline().strip() == b"held"
+        yield
+    finally:
+        held.communicate()
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_whether_nobody_has_it(held: bool, path: Path) -> None:
+    with held_elsewhere(path) if held else nullcontext(), if_nobody_has(path) as free:
+        assert free is not held
+        with pytest.raises(AnotherPassError), only_pass(path):
+            pytest.fail("two passes at once")
+
+
+@posix
+@pytest.mark.parametrize(("there", "held"), [(False, False), (True, False), (True, True)])
+def test_where_nothing_can_be_written_it_is_known_all_the_same(
+    there: bool, held: bool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if there:
+        path.touch(mode=0o600)
+    with held_elsewhere(path) if held else nullcontext():
+        monkeypatch.setattr(ownfile, "open_own", read_only)
+        with if_nobody_has(path) as free:
+            assert free is not held
+    assert path.exists() is there
+
+
+@posix
+def test_a_pass_cannot_begin_inside_where_nothing_can_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.touch(mode=0o600)
+    with monkeypatch.context() as patch:
+        patch.setattr(ownfile, "open_own", read_only)
+        with if_nobody_has(path) as free:
+            assert free
+            patch.undo()
+            with pytest.raises(AnotherPassError), only_pass(path):
+                pytest.fail("two passes at once")
+
+
+def read_only(path: Path, **_more: object) -> int:
+    raise StorageError(f"{path}: the file system is read-only")
+
+
+@posix
+def test_what_is_planted_in_its_place_is_nobodys_word(path: Path, tmp_path: Path) -> None:
+    path.symlink_to(tmp_path / "elsewhere")
+    with if_nobody_has(path) as free:
+        assert not free
