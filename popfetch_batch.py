@@ -25,7 +25,8 @@ from typing import NoReturn
 from lib.commands import cli
 from lib.commands.cli import Verb, Wish
 from lib.config import dmail_conf, password
-from lib.config.settings import Settings
+from lib.config.dmail_conf import Plan
+from lib.config.settings import Settings, without_aging
 from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError, SettingsError, StorageError
 from lib.halt import HEARING, Signals, Stop, ended_by
 from lib.line import dial
@@ -38,7 +39,7 @@ from lib.run import due, stores
 from lib.run.batch import Batch
 from lib.run.outgoing import Outgoing
 from lib.run.stores import Workplace
-from lib.store import state
+from lib.store import clock, owner, state
 from lib.store.lock import only_pass
 from lib.store.state import State
 
@@ -78,7 +79,7 @@ def run(wish: Wish) -> Exit:
             LOG.warning("%s", log.line("settings", warning=warning))
         try:
             with only_pass(settings.work_path / "popfetch.lock"), onlooker(wish) as watch:
-                outcome = one_pass(settings, watch, signals, scheduled=wish.verb is Verb.SCHEDULED)
+                outcome = one_pass(plan, watch, signals, scheduled=wish.verb is Verb.SCHEDULED)
         except AnotherPassError as error:
             return beside(error, settings, scheduled=wish.verb is Verb.SCHEDULED)
         if wish.json or test:
@@ -132,31 +133,44 @@ def complain(complaints: Sequence[PopfetchError | str]) -> None:
         console.complain(complaints)
 
 
-def one_pass(settings: Settings, watch: Watch, signals: Signals, *, scheduled: bool) -> Outcome:
+def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> Outcome:
     """One pass under the lock: hang up what an earlier one left up; is it due, make it, remember it."""
+    settings = plan.settings
     path, now = settings.work_path / "popfetch_state.toml", time.time()
     dial.hang_up_left(settings.work_path / "popfetch.line", DIAL)
     known = state.load(path)
     if known.tripped:
         why = known.damaged or "stopped by the safety net: see --status and --duds list, mend the cause"
         raise SafetyNetError(f"{why}; nothing runs until --reset")
+    known = known._replace(owner=owner.claimed(known.owner, plan.path, settings.work_path, work_path_of))
     interval = settings.pf_isinterval
     if scheduled and not due.due(now, known.last_start, known.last_end, settings.ras_timer, interval):
         return Outcome()
-    known = known._replace(last_start=now)
+    judged = clock.judge(known.clock, clock.read())
+    if not judged.trusted:
+        settings = without_aging(settings)
+        why = f"{judged.doubt.value}: nothing is deleted for its age, and nothing is given up"
+        LOG.warning("%s", log.line("clock", warning=why))
+    known = known._replace(last_start=now).with_clock(judged.seen).shifted(judged.shift)
     state.save(path, known)
-    with stores.opened(settings, known.duds_in_a_row) as place:
+    with stores.opened(settings, known.duds_in_a_row, judged.shift) as place:
         batch = place.batch(known, watch, signals)
         outcomes = attempt(settings, place, batch)
         accounts, news = judge(batch.memories, outcomes, time.time())
         row, tripped = place.streak.row, place.streak.tripped
         ended = known._replace(accounts=accounts, duds_in_a_row=row, tripped=tripped, last_end=time.time())
+        ended = ended.with_clock(clock.ended(judged, clock.read()))
         state.save(path, ended)
         outcomes += tell(settings, place, ended, news, signals)
         seconds = time.time() - now
         outcome = Outcome(tuple(outcomes), tuple(batch.complaints), place.owed, row, seconds)
     LOG.info("%s", log.line("pass", summary=outcome.summary()))
     return outcome
+
+
+def work_path_of(conf: Path) -> Path:
+    """Return the work_path that another dmail.conf names. SettingsError."""
+    return dmail_conf.load(conf, HERE).settings.work_path
 
 
 def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountOutcome]:

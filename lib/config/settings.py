@@ -6,6 +6,7 @@ sentence, what it is for. The parser, --check, the README and the tests walk the
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -263,6 +264,12 @@ class Settings(NamedTuple):
     )
 
     pf_oauth: tuple[Oauth, ...] = _oauths("how the tokens are had for the accounts that name this line with oauth=")
+
+
+def without_aging(it: Settings) -> Settings:
+    """Return *it* for a pass whose clock is in doubt: nothing is deleted for its age, and nothing is given up."""
+    users = tuple(replace(user, keep=KEEP_FOREVER) if user.keep else user for user in it.pf_user)
+    return it._replace(pf_user=users, pf_give_up=KEEP_FOREVER)
 
 
 def rows() -> Iterator[Row]:

@@ -14,6 +14,7 @@ from lib.config.settings import KEEP_FOREVER
 from lib.store.journal_facts import ASKED, IGNORED, PROMISED, SETTLED, UID, Entry, Status, uid_key
 
 DAY = 86400.0
+EARLY = 3600.0  # seconds by which a daily pass may be earlier than the day before
 # Settled messages that should be gone: one that is listed is either still there, or new mail under a UID used again.
 # Only its bytes can tell.
 LOOK_AGAIN = {ASKED, PROMISED}
@@ -78,7 +79,7 @@ def due(entry: Entry, keep: int, now: float) -> bool:
     """Say whether a settled message has been on the server for *keep* days since it was settled, or need not be."""
     if entry.status not in SETTLED or keep == KEEP_FOREVER:
         return False
-    return keep == 0 or now - entry.settled >= keep * DAY
+    return keep == 0 or now - entry.settled >= keep * DAY - EARLY
 
 
 def waits(entry: Entry) -> bool:

@@ -18,9 +18,10 @@ from lib.report.outcome import AccountOutcome, Unwatched, Watch
 from lib.run.batch import Batch
 from lib.smtp.session import way
 from lib.store import recovery
+from lib.store.clock import UNMOVED, Shift
 from lib.store.duds import Duds
 from lib.store.journal import Ledger, damage_told
-from lib.store.journal_facts import Spooled, Status, uid_key
+from lib.store.journal_facts import Spooled, Status, Stepped, uid_key
 from lib.store.spool import Corrupt, Spool, Stored
 from lib.store.state import State
 
@@ -98,14 +99,23 @@ class Workplace:
                 self.streak.dud()
 
 
+def _move_times(ledger: Ledger, shift: Shift) -> None:
+    """Let the times that the journal noted by a clock that was wrong stand by today's."""
+    for account, entries in list(ledger.entries.items()):
+        times = (moment for one in entries.values() for moment in (one.since, one.settled, one.vanished or 0.0))
+        if any(shift.of(moment) != moment for moment in times):
+            ledger.note(Stepped(account, *shift))
+
+
 @contextmanager
-def opened(settings: Settings, duds_in_a_row: int) -> Iterator[Workplace]:
-    """Open the stores and match what the spool holds with the journal. StorageError."""
+def opened(settings: Settings, duds_in_a_row: int, shift: Shift = UNMOVED) -> Iterator[Workplace]:
+    """Open the stores and match what the spool holds with the journal; noted times move by *shift*. StorageError."""
     work = settings.work_path
     spool, ledger = Spool(work, settings.pf_spool_limit), Ledger(work / "popfetch.journal")
     try:
         said = ledger.load(time.time())
         remembers = bool(said.lines or said.damages)  # or a pass may have been killed when it had made the file
+        _move_times(ledger, shift)
         duds = Duds(work / "duds.dat")
         buried = list(recovery.buried(ledger, duds))
         whole, corrupt = spool.recover()

@@ -175,6 +175,16 @@ class Seen(NamedTuple):
     key: str
 
 
+class Stepped(NamedTuple):
+    """The clock was set: the times noted of this account move (lib/store/clock.py, Shift)."""
+
+    account: str
+    began: float
+    until: float
+    by: float
+    now: float
+
+
 class Whole(NamedTuple):
     """All that is known of a message: what compaction writes."""
 
@@ -189,7 +199,7 @@ class Mark(NamedTuple):
 
 
 Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Lasting | Deleting | Gone | Trouble
-Record = Fate | Renamed | Vanished | Seen | Whole | Mark
+Record = Fate | Renamed | Vanished | Seen | Stepped | Whole | Mark
 
 
 def uid_key(uid: bytes) -> str:

@@ -40,6 +40,7 @@ from lib.store.journal_facts import (
     Seen,
     Spooled,
     Status,
+    Stepped,
     Trouble,
     Vanished,
     Verdict,
@@ -54,8 +55,8 @@ from lib.store.journal_replay import apply
 
 __all__ = [
     "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "Damage", "Deleting", "Delivered", "Dud", "Entry", "Gone",
-    "Lasting", "Ledger", "Left", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Trouble",
-    "Vanished", "Verdict", "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key", "uid_key",
+    "Lasting", "Ledger", "Left", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Stepped",
+    "Trouble", "Vanished", "Verdict", "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key", "uid_key",
 ]  # fmt: skip
 
 DAY = 86400.0
@@ -293,6 +294,7 @@ _KINDS = (
     _Kind("R", Renamed, lambda r: [r.old, r.new], [str, str], Renamed),
     _Kind("-", Vanished, lambda r: [r.key, float(r.at)], [str, float], Vanished),
     _Kind("+", Seen, lambda r: [r.key], [str], Seen),
+    _Kind("C", Stepped, lambda r: list(map(float, r[1:])), [float] * 4, Stepped),
     _Kind("E", Whole, _dump, _ENTRY, _load),
     _Kind("=", Mark, lambda _: [], [], Mark),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from lib.store.clock import Shift
 from lib.store.journal_facts import (
     ACCEPTED,
     ASKED,
@@ -25,6 +26,7 @@ from lib.store.journal_facts import (
     Seen,
     Spooled,
     Status,
+    Stepped,
     Trouble,
     Vanished,
     Verdicts,
@@ -131,6 +133,14 @@ def _seen(entries: dict[str, Entry], record: Seen) -> None:
         entry.vanished = None
 
 
+def _stepped(entries: dict[str, Entry], record: Stepped) -> None:
+    shift = Shift(*record[1:])
+    for entry in entries.values():
+        entry.since, entry.settled = shift.of(entry.since), shift.of(entry.settled)
+        if entry.vanished is not None:
+            entry.vanished = shift.of(entry.vanished)
+
+
 def _whole(entries: dict[str, Entry], record: Whole) -> None:
     entries[record.entry.key] = record.entry
 
@@ -156,5 +166,6 @@ _RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
     Renamed: _renamed,
     Vanished: _vanished,
     Seen: _seen,
+    Stepped: _stepped,
     Whole: _whole,
 }

@@ -5,13 +5,14 @@ until --reset, which sets it aside. So no damage ever lets the next pass run as 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lib.errors import SafetyNetError
 from lib.store import ownfile
+from lib.store.clock import Reading, Seen, Shift
 
 END = {"end": {"whole": True}}  # the last table: without it the file was cut off
 
@@ -42,7 +43,34 @@ class State(NamedTuple):
     last_end: float | None = None
     line: str = ""  # what marks a line that we raised and have not hung up
     accounts: Mapping[str, AccountState] = MappingProxyType({})
+    owner: str = ""  # the dmail.conf whose passes use this folder
+    clock_boot: str = ""  # what the last pass read of both clocks (lib/store/clock.py)
+    clock_wall: float | None = None
+    clock_up: float | None = None
+    clock_doubt: float | None = None
     damaged: str = ""  # why the file cannot be believed
+
+    @property
+    def clock(self) -> Seen | None:
+        """What the last pass left of the time, None if it left nothing."""
+        if self.clock_wall is None or self.clock_up is None:
+            return None
+        return Seen(Reading(self.clock_wall, self.clock_up, self.clock_boot), self.clock_doubt)
+
+    def with_clock(self, seen: Seen) -> "State":
+        """Return the state with *seen* in it."""
+        wall, up, boot = seen.reading
+        return self._replace(clock_boot=boot, clock_wall=wall, clock_up=up, clock_doubt=seen.doubtful_since)
+
+    def shifted(self, shift: Shift) -> "State":
+        """Return the state with the times noted of its accounts moved along."""
+        moved = {name: _shifted(account, shift) for name, account in self.accounts.items()}
+        return self._replace(accounts=moved)
+
+
+def _shifted(account: AccountState, shift: Shift) -> AccountState:
+    since, success = account.failing_since, account.last_success
+    return replace(account, failing_since=since and shift.of(since), last_success=success and shift.of(success))
 
 
 def load(path: Path) -> State:

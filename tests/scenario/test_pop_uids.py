@@ -1,9 +1,8 @@
 """Which message is which: UIDs are hostile input, and still nothing is fetched, delivered or deleted wrongly."""
 
-import time
-
 import pytest
 
+from tests.days import later
 from tests.embedded import SmtpServer
 from tests.scenario.conftest import Server
 from tests.scenario.mails import mail
@@ -196,8 +195,7 @@ def test_kept_mail_goes_when_its_days_are_over(
 ) -> None:
     option = "to=b@example.org keep=3 name=bob"
     assert server(f"{listing({1: 'a'})}{retr(1, 'one')}{end()}", option=option, given=MAILS).code == 0
-    real = time.time
-    for days, last in ((2.99, end()), (3.01, end(1))):
-        monkeypatch.setattr(time, "time", lambda days=days: real() + days * 86400)
+    for days, last in ((2.9, end()), (0.11, end(1))):
+        later(monkeypatch, days)
         assert server(f"{listing({1: 'a'})}{last}", option=option)[:3] == (0, "", "")
     assert subjects(smtp) == ["one"]

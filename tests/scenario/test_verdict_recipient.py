@@ -1,10 +1,10 @@
 """Verdicts about one recipient: the others get it now, this one later, or never; nobody gets it twice."""
 
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.days import later
 from tests.scenario.conftest import Mailbox, Passed, Receiver
 from tests.scenario.mails import logged, mail, spooled
 
@@ -125,12 +125,6 @@ def test_who_is_refused_does_not_keep_it_from_the_others(
 
 
 # --- owed for too long ---------------------------------------------------------------------------------------------
-
-
-def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
-    """Let it be *days* later by the calendar."""
-    real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() + days * DAY)
 
 
 ONE = mail("Return-Path: <a@far.example>", "X-Rcpt-To: b@example.org")

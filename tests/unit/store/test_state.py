@@ -59,6 +59,9 @@ def test_what_was_saved_is_what_is_loaded(path: Path) -> None:
         times,
         words,
         st.dictionaries(words, accounts, max_size=3),
+        clock_wall=times,
+        clock_up=times,
+        clock_doubt=times,
         damaged=st.just(""),
     )
 )
