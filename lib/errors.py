@@ -93,6 +93,14 @@ class AccountError(PopfetchError):
     exit = Exit.ACCOUNT
 
 
+class TurnedAwayError(AccountError):
+    """The server did not let us in, but may when fewer sessions are open."""
+
+
+class UnreachableError(TurnedAwayError):
+    """No connection to the server came about."""
+
+
 class LoginError(AccountError):
     """The POP server refused the login."""
 

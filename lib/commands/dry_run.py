@@ -11,13 +11,16 @@ from lib.config import password
 from lib.config.dmail_conf import Plan
 from lib.config.settings import Account, Settings
 from lib.errors import Exit, PopfetchError, gravest
+from lib.halt import never
 from lib.mail import message, routing
 from lib.pop import plan, pop3
+from lib.pop.entrance import Entrance
 from lib.pop.plan import Listed, Rules, Todo
-from lib.pop.session import Mailbox, Terms
+from lib.pop.session import Mailbox
 from lib.report import console
 from lib.store import journal_format, ownfile
 from lib.store.journal_facts import Entry
+from lib.store.state import AccountState
 from lib.visible import visible
 
 UNTOUCHED = "would stay as it is (delivered and kept, waiting in the spool, or over pf_max_messages)"
@@ -32,20 +35,18 @@ def explain(plan: Plan, _wish: Wish) -> Exit:
 
 
 def _account(account: Account, settings: Settings, entries: dict[str, Entry]) -> Exit:
-    mailbox = Mailbox(account, "", Terms(settings.pf_timeout, settings.pf_tls_ca))
     try:
-        mailbox = Mailbox(account, password.reveal(account.password), mailbox.terms)
-        mailbox.connect()
-        mailbox.open()
-        for line in _lines(mailbox, settings, entries):
-            console.say(line)
-        mailbox.whole(pop3.QUIT)
+        mailbox = Entrance(account, password.reveal(account.password), settings, AccountState(), never).open()
+        try:
+            for line in _lines(mailbox, settings, entries):
+                console.say(line)
+            mailbox.whole(pop3.QUIT)
+        finally:
+            mailbox.close()
     except PopfetchError as error:
         place = "" if account.place in str(error) else f" ({account.place})"
         console.complain([f"{account.name}: {error}{place}"])
         return error.exit
-    finally:
-        mailbox.close()
     return Exit.OK
 
 

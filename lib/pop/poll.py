@@ -18,10 +18,11 @@ from lib.delivery.settle import Clerk
 from lib.errors import AccountError, Exit, LostError, PeerError, PopfetchError, StoppedError, StorageError
 from lib.halt import Halt
 from lib.pop import naming
+from lib.pop.entrance import Entrance
 from lib.pop.fetch import Fetch
 from lib.pop.naming import Named, Naming
 from lib.pop.plan import Limits, Rules
-from lib.pop.session import Mailbox, Terms
+from lib.pop.session import Mailbox
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Tally, Watch
 from lib.store.spool import Stored
@@ -29,10 +30,6 @@ from lib.store.state import AccountState
 
 LOG = logging.getLogger("popfetch.fetch")
 SESSIONS = 3
-
-
-class UnreachableError(AccountError):
-    """No connection to the server came about."""
 
 
 class Around(Protocol):
@@ -129,30 +126,27 @@ class Visit:
             self._unfinished = True
             return
         more = True
+        entrance = Entrance(self.account, word, self.settings, self.memory, self.around.halt.begun)
         for turn in range(SESSIONS):
             before, hurried = self.tally.fetched, not self._lockstep
             try:
-                more = self._session(word)
-            except PeerError:
-                self.memory.window_one = True
+                more = self._session(entrance)
+            except PeerError as error:
+                entrance.note(error)
+                self.memory.window_one = self._lockstep = True
                 if turn == SESSIONS - 1 or self.halted():
                     raise
-            except UnreachableError:
-                raise
-            except LostError:
+            except LostError as error:
+                entrance.note(error)
                 promising = self.tally.fetched > before or (hurried and self._lockstep)
                 if turn == SESSIONS - 1 or not promising or self.halted():
                     raise
             if not more or self.halted():
                 return
 
-    def _session(self, word: str) -> bool:
+    def _session(self, entrance: Entrance) -> bool:
         settings = self.settings
-        lockstep = self._lockstep or self.memory.window_one
-        ahead, begun = "" if lockstep else self.memory.ahead, self.around.halt.begun
-        terms = Terms(settings.pf_timeout, settings.pf_tls_ca, lockstep=lockstep, ahead=ahead, stop=begun)
-        self.memory.ahead = ""  # unless it goes well again
-        mailbox = Mailbox(self.account, word, terms)
+        mailbox = entrance.open(lockstep=self._lockstep)
         try:
             self._enter(mailbox)
         except BaseException:
@@ -170,20 +164,14 @@ class Visit:
             fetch.drain()
         finally:
             self._unfinished, self._in_hand = fetch.unfinished, fetch.in_hand
-            self._lockstep, self.memory.sizes_lie = lockstep or fetch.overtaxed, fetch.sizes_lie
+            self._lockstep, self.memory.sizes_lie = self._lockstep or fetch.overtaxed, fetch.sizes_lie
             self.warnings.extend(fetch.remarks)
             self._log(mailbox)
         self._troubled = self._troubled or fetch.more
         return fetch.more
 
     def _enter(self, mailbox: Mailbox) -> None:
-        try:
-            mailbox.connect()
-        except LostError as error:
-            raise UnreachableError(str(error)) from error
-        mailbox.open()
         mailbox.wire.stop = self.around.halt.overdue  # from here on there may be something to commit
-        self.memory.ahead = mailbox.ahead
         protocol = "POP3S" if mailbox.wire.encrypted else "POP3"
         self.origin = self.origin._replace(ip=mailbox.wire.address, protocol=protocol)
         self.warnings.extend(one for one in mailbox.warnings if one not in self.warnings)

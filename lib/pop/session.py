@@ -16,14 +16,13 @@ from lib.errors import AccountError, CertificateError, LoginError, LostError, Pe
 from lib.halt import Stop, never
 from lib.net.dialogue import Command, Dialogue
 from lib.net.wire import Trust, Wire
-from lib.pop import naming, pop3
+from lib.pop import login, naming, pop3
+from lib.pop.login import Stage
 from lib.pop.naming import Naming
 from lib.pop.plan import Listed
 from lib.pop.pop3 import Body, Capabilities, Status
 from lib.visible import visible
 
-# Response codes that say "not now" rather than "not you" (RFC 2449 §8.1, RFC 3206).
-NOT_NOW = (b"IN-USE", b"LOGIN-DELAY", b"SYS")
 # How many commands of a login go out together: USER, PASS, CAPA, UIDL, LIST.
 LOGIN_WINDOW = 8
 # The logins of which no word waits for an answer.
@@ -33,15 +32,17 @@ MAX_INITIAL = 255 - len(b"AUTH PLAIN \r\n")
 
 
 class Terms(NamedTuple):
-    """What a session may do: seconds of silence, further CAs, and whether commands may be sent ahead at all.
+    """What a session may do: seconds of silence, further CAs, and how many commands may be sent ahead.
 
-    *ahead* is what Mailbox.ahead was after the session before; *stop* ends every wait until the mailbox is open.
+    *ahead* is what Mailbox.ahead was after the session before; *without* are the stages whose command is not sent;
+    *stop* ends every wait until the mailbox is open.
     """
 
     silence: float
     authorities: Path | None
-    lockstep: bool = False
+    window: int = 1
     ahead: str = ""
+    without: frozenset[Stage] = frozenset()
     stop: Stop = never
 
 
@@ -58,14 +59,20 @@ class Mailbox:
         self.capabilities = Capabilities({})
         self.dialogue: Dialogue[Status | Body] = Dialogue(pop3.Framer())
         self.wire: Wire
-        self._knows_capa = True
-        self._early = False  # commands were sent ahead of the login's replies
+        self.stage = Stage.CONNECT
+        self.refusal: bytes | None = None  # what the -ERR said that ended it
+        self._broken: LostError | PeerError | None = None  # what came behind the pieces that are not yet read
+        self._knows_capa = Stage.CAPA not in terms.without
+        self._heard_capa = False  # before the login
         self._pieces: deque[tuple[Command, Status | Body]] = deque()
         self._login = sasl.Login(account.user.encode(), password.encode(), account.host.encode(), account.port)
 
     @property
-    def _listing(self) -> tuple[Command, ...]:
-        return (pop3.CAPA, pop3.UIDL, pop3.LIST) if self._knows_capa else (pop3.UIDL, pop3.LIST)
+    def _listing(self) -> dict[Stage, Command]:
+        """What is asked right behind the login."""
+        asked = {Stage.INSIDE: pop3.CAPA, Stage.UIDL: pop3.UIDL, Stage.LIST: pop3.LIST}
+        without = self.terms.without if self._knows_capa else {*self.terms.without, Stage.INSIDE}
+        return {stage: command for stage, command in asked.items() if stage not in without}
 
     @property
     def ahead(self) -> str:
@@ -73,17 +80,33 @@ class Mailbox:
 
         Only where those cannot change what is sent in the clear: with tls=off, or when TLS comes before all words.
         """
-        certain = self.account.tls in (Tls.OFF, Tls.IMPLICIT) and self._early and self._knows_capa
+        certain = self.account.tls in (Tls.OFF, Tls.IMPLICIT) and self.early and Stage.INSIDE in self._listing
         how = self._mechanism()
         return how if certain and self.pipelining and how in AT_ONCE else ""
 
     @property
+    def near(self) -> bool:
+        """Say whether the peer is this machine or in a private network."""
+        return _is_near(self.wire.address)
+
+    @property
+    def early(self) -> bool:
+        """Say whether the words of the login are sent ahead of their replies."""
+        return self.dialogue.window > 1
+
+    @property
+    def answered(self) -> frozenset[Stage]:
+        """At which stages the server answered the command that belongs there."""
+        return frozenset(self._listing) | ({Stage.CAPA} if self._heard_capa else set())
+
+    @property
     def pipelining(self) -> bool:
         """Say whether commands may be sent ahead of their replies."""
-        return not self.terms.lockstep and b"PIPELINING" in self.capabilities
+        return self.terms.window > 1 and b"PIPELINING" in self.capabilities
 
     def connect(self) -> None:
         """Open the connection; LostError when there is none to be had."""
+        self.stage = Stage.CONNECT
         try:
             self.wire = Wire.connect(self.account.host, self.account.port, self.terms.silence, self.terms.stop)
         except LostError as error:
@@ -94,42 +117,33 @@ class Mailbox:
         greeting = self._greeted()
         if self._knows_how():
             self.capabilities = Capabilities({b"PIPELINING": ()})  # until the CAPA behind the login tells
-        else:
-            greeting = self._ask_first(greeting)
+        elif self._knows_capa:
+            self.stage = Stage.CAPA
+            self.capabilities = self._asked_capabilities()
         if self.account.tls in (Tls.AUTO, Tls.STARTTLS):
             self._start_tls()
         self._warn_of_plaintext()
-        self._early = self.pipelining
-        self.dialogue.window = LOGIN_WINDOW if self._early else 1
+        self.dialogue.window = min(LOGIN_WINDOW, self.terms.window) if self.pipelining else 1
         self._log_in(greeting)
+        self.stage = Stage.OPEN
 
     def _knows_how(self) -> bool:
         asked = self.account.auth in ("auto", self.terms.ahead)
         return asked and bool(self.terms.ahead) and self.account.tls in (Tls.OFF, Tls.IMPLICIT)
 
-    def _ask_first(self, greeting: bytes) -> bytes:
-        """Learn what the server can do; return the greeting, which may be a second one."""
-        try:
-            self.capabilities = self._asked_capabilities()
-        except LostError:  # some servers hang up on a command that they do not know
-            self._knows_capa = False
-            self.close()
-            self.connect()
-            greeting = self._greeted()
-        return greeting
-
     def _greeted(self) -> bytes:
         if self.account.tls is Tls.IMPLICIT:
             self._encrypt()
-        self.dialogue, self._pieces = Dialogue(pop3.Framer()), deque()
+        self.stage = Stage.GREETING
         status = self._greeting()
         if not status.ok:
+            self.refusal = status.text
             raise AccountError(f"the server does not greet: {visible(status.text)}")
         return status.text
 
     def _encrypt(self) -> None:
         """Shake hands; what goes wrong names the settings to look at."""
-        account = self.account
+        account, self.stage = self.account, Stage.TLS
         try:
             self.wire.start_tls(Trust(account.host, self.terms.authorities, account.pin))
         except CertificateError as error:
@@ -148,23 +162,27 @@ class Mailbox:
 
     def _asked_capabilities(self) -> Capabilities:
         status, listing = self.whole(pop3.CAPA)
-        self._knows_capa = status.ok
+        self._knows_capa, self._heard_capa = status.ok, True
         return pop3.capabilities(listing) if status.ok else Capabilities({})
 
     def _start_tls(self) -> None:
         asked = self.account.tls is Tls.STARTTLS
         if not asked and b"STLS" not in self.capabilities:
             return
+        self.stage = Stage.TLS
         status, _ = self.whole(pop3.STLS)
+        if self._broken is not None:
+            raise self._broken  # what came behind the answer was said in the clear
         if not status.ok:
             raise AccountError(f"STLS refused ({visible(status.text)}): see tls= of {self.account.place}")
         self._encrypt()
+        self.stage = Stage.SECURED
         self.capabilities = self._asked_capabilities()
 
     def _warn_of_plaintext(self) -> None:
         if self.wire.encrypted or self.account.auth in ("apop", "cram-md5"):
             return
-        if not _is_near(self.wire.address):
+        if not self.near:
             self.warnings.append(f"the password of {self.account.name} crosses the network in the clear")
 
     def _log_in(self, greeting: bytes) -> None:
@@ -173,7 +191,7 @@ class Mailbox:
             self._log_in_at_once(getattr(self, f"_{how}_words")(greeting))
         else:
             self._log_in_by_steps(how.upper().encode())
-            self.dialogue.ask(*self._listing)
+            self.dialogue.ask(*self._listing.values())
             self._list()
 
     def _mechanism(self) -> str:
@@ -206,8 +224,9 @@ class Mailbox:
 
     def _log_in_at_once(self, words: list[Command]) -> None:
         # A window of one sends them one by one, and nothing behind a refusal.
-        self.dialogue.ask(*words, *self._listing)
+        self.dialogue.ask(*words, *self._listing.values())
         for command in words:
+            self.stage = Stage.PASSWORD if self.early or command is words[-1] else Stage.NAME
             status, _ = self._heard(command)
             if not status.ok:
                 self._refused(status.text)
@@ -215,12 +234,14 @@ class Mailbox:
 
     def _log_in_by_steps(self, mechanism: bytes) -> None:
         """Challenge and response, a step a round trip; the two-step form is what every server takes."""
+        self.stage = Stage.NAME
         opening = pop3.secret(b"AUTH", mechanism, shown=f"AUTH {mechanism.decode()}", challenge=True)
         status, _ = self.whole(opening)
         for response in sasl.MECHANISMS[mechanism]:
             if not status.ok:
                 break
             proof = sasl.respond(response, self._login, status.text)
+            self.stage = Stage.PASSWORD
             status, _ = self.whole(pop3.secret(proof, shown="***", challenge=True))
         if status.challenge:  # OAuth tells what is wrong in a challenge, and wants an answer before its -ERR
             status, _ = self.whole(pop3.secret(sasl.LAST_WORDS.get(mechanism, b""), shown="(no more)"))
@@ -228,21 +249,26 @@ class Mailbox:
             self._refused(status.text)
 
     def _refused(self, text: bytes) -> None:
-        code = pop3.response_code(text)
-        if code.startswith(NOT_NOW):
+        self.refusal = text
+        if login.refusal(text) in login.NOT_NOW:
             raise AccountError(f"no login now: {visible(text)}")
         settings = "user and password" if self.account.auth == "auto" else "user, password and auth="
         raise LoginError(f"login refused ({visible(text)}): check {settings} in {self.account.place}")
 
     def _list(self) -> None:
-        if self._knows_capa:
-            again, words = self._heard(pop3.CAPA)
-            self.capabilities = pop3.capabilities(words) if again.ok else self.capabilities
-        (named, uids), (sized, sizes) = self._heard(pop3.UIDL), self._heard(pop3.LIST)
+        answers: dict[Stage, tuple[Status, bytes]] = {}
+        for stage, command in self._listing.items():
+            self.stage = stage
+            answers[stage] = self._heard(command)
+        refused = Status(ok=False, text=b"", last=True), b""
+        again, words = answers.get(Stage.INSIDE, refused)
+        self.capabilities = pop3.capabilities(words) if again.ok else self.capabilities
+        (named, uids), (sized, sizes) = answers.get(Stage.UIDL, refused), answers[Stage.LIST]
         if sized.ok:
             known = pop3.uids(uids) if named.ok else None
             self.messages, self.naming = naming.listed(known, pop3.sizes(sizes))
         elif not self._is_empty():
+            self.refusal = sized.text
             raise AccountError(f"LIST refused: {visible(sized.text)}")
 
     def _is_empty(self) -> bool:
@@ -260,7 +286,7 @@ class Mailbox:
         status, parts = Status(ok=False, text=b"", last=False), []
         while True:
             while not self._pieces:
-                self._pieces.extend(self.wire.step(self.dialogue))
+                self._step()
             asked, piece = self._pieces.popleft()
             if asked is not command:
                 raise PeerError(f"a reply to {asked.told} where {command.told} was asked")
@@ -270,6 +296,17 @@ class Mailbox:
                 parts.append(piece.octets)
             if piece.last:
                 return status, b"".join(parts)
+
+    def _step(self) -> None:
+        """Wait for further pieces; what breaks the session is raised when those in front of it are read."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            self._pieces.extend(self.wire.step(self.dialogue))
+        except (LostError, PeerError) as error:
+            if not self._pieces:
+                raise
+            self._broken = error
 
     def close(self) -> None:
         """Drop the connection, if there is one, without QUIT: what was marked for deletion stays."""

@@ -19,9 +19,9 @@ from lib.delivery.envelope import Moment, Origin, consign
 from lib.delivery.outbox import Outbox
 from lib.delivery.parcel import Parcel, Post
 from lib.delivery.settle import Clerk
-from lib.errors import PopfetchError, ReceiverError, SafetyNetError, StoppedError, StorageError
+from lib.errors import PopfetchError, ReceiverError, SafetyNetError, StoppedError, StorageError, UnreachableError
 from lib.halt import GRACE, Deadline, Halt
-from lib.pop.poll import UnreachableError, Visit
+from lib.pop.poll import Visit
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Tally, Watch
 from lib.run.affinity import Core

@@ -30,6 +30,9 @@ class AccountState:
     window_one: bool = False  # its server stumbles over commands sent ahead
     sizes_lie: bool = False  # what its LIST announces was found to be wrong
     ahead: str = ""  # how its server is logged in to without being asked first what it can do
+    bore_ahead: bool = False  # it has borne a login whose words were sent ahead
+    careful: bool = False  # it broke off at the last one: the next login goes a word at a time
+    hangs_at: str = ""  # commands at which it breaks off, and which are not sent any more
     uids_gone: int = 0  # passes in a row in which its server gave no UIDs although it had
     names_left_out: int = 0  # passes in a row in which its UIDL left out messages
 
