@@ -1,6 +1,8 @@
 """Real peers, each started once a session and only when a test asks for it."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,8 +13,11 @@ from tests.pki import Pki
 from tests.real import dovecot as dovecot_server
 from tests.real import postfix as postfix_server
 from tests.real.dovecot import Dovecot
+from tests.real.exim import Exim, exim
 from tests.real.netns import DialUp, dial_up
+from tests.real.opensmtpd import OpenSmtpd, opensmtpd
 from tests.real.postfix import Postfix
+from tests.real.receivers import POSTFIX, Moody, Receiver, moody
 
 HERE = Path(__file__).parent
 Need = Callable[[str], str]
@@ -51,6 +56,57 @@ def make_postfix(need: Need, lack: Callable[[str], None], pki: Pki) -> Iterator[
 def postfix(make_postfix: Callable[..., Postfix]) -> Postfix:
     """Return the session's Postfix."""
     return make_postfix()
+
+
+@pytest.fixture(scope="session")
+def unpacked(need: Need, lack: Callable[[str], None]) -> Callable[[str], Path]:
+    """Return what finds a server that tests/run has unpacked: `unpacked("exim")` is its folder."""
+    enter = [need("unshare"), "--mount", "true"]
+    able = os.geteuid() == 0 and subprocess.run(enter, check=False, capture_output=True).returncode == 0
+
+    def find(name: str) -> Path:
+        if not able:
+            lack("a root folder of one's own needs root")
+        path = Path(sys.prefix) / "servers" / name
+        if not path.is_dir():
+            lack(f"{path} is missing: tests/run unpacks it")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def make_exim(unpacked: Callable[[str], Path]) -> Iterator[Callable[..., Exim]]:
+    """Return what starts an Exim: `make_exim(macros="smtp_accept_max_per_connection = 10")`."""
+    with ExitStack() as running:
+        yield lambda **how: running.enter_context(exim(unpacked("exim"), **how))
+
+
+@pytest.fixture(scope="module")
+def make_opensmtpd(unpacked: Callable[[str], Path]) -> Iterator[Callable[..., OpenSmtpd]]:
+    """Return what starts an OpenSMTPD: `make_opensmtpd("smtp limit max-mails 10")`."""
+    with ExitStack() as running:
+        yield lambda *more: running.enter_context(opensmtpd(unpacked("opensmtpd"), *more))
+
+
+@pytest.fixture(scope="module")
+def make_moody(need: Need, lack: Callable[[str], None], pki: Pki) -> Iterator[Callable[[str], Moody]]:
+    """Return what starts a Postfix of receivers.POSTFIX."""
+    program = need("postfix")
+    if os.geteuid() != 0:
+        lack("Postfix needs root")
+    with ExitStack() as running:
+        yield lambda name: running.enter_context(moody(program, pki, name))
+
+
+@pytest.fixture(scope="module", params=[*POSTFIX, "exim", "opensmtpd"])
+def receiver(request: pytest.FixtureRequest) -> Receiver:
+    """Return each of the receivers in turn."""
+    if request.param in POSTFIX:
+        made: Receiver = request.getfixturevalue("make_moody")(request.param)
+    else:
+        made = request.getfixturevalue(f"make_{request.param}")()
+    return made
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.pki import Pki
+from tests.real.people import DOMAIN, letters_in
 from tests.real.running import ServerError, folder, free_ports, listening, process
 
-DOMAIN = "example.test"
 DRAIN = 60  # seconds until the queue must be empty
 MEGABYTE = 1 << 20
 
@@ -47,6 +47,18 @@ MAIN = {
     "in_flow_delay": "0",
     "notify_classes": "",
 }
+
+# What of that is there to make tests fast: without it Postfix is as Debian ships it.
+SHIPPED = dict.fromkeys(
+    (
+        "smtpd_client_connection_count_limit",
+        "smtpd_error_sleep_time",
+        "smtpd_hard_error_limit",
+        "smtpd_soft_error_limit",
+        "in_flow_delay",
+        "notify_classes",
+    )
+)
 
 MASTER = """
 127.0.0.1:{port} inet n - n - - smtpd
@@ -85,9 +97,7 @@ class Postfix:
     def received(self, address: str) -> list[bytes]:
         """Return what lies in the maildir (LF line ends, Postfix's own lines on top) once the queue is empty."""
         self.settle()
-        new = self.root / "mail" / address / "new"
-        paths = sorted(new.iterdir(), key=lambda path: path.stat().st_mtime_ns) if new.exists() else []
-        return [path.read_bytes() for path in paths]
+        return letters_in(self.root / "mail" / address)
 
     def settle(self) -> None:
         """Wait until nothing is on its way."""
@@ -117,7 +127,7 @@ def unpacked(received: bytes) -> bytes:
 
 @contextmanager
 def postfix(program: str, pki: Pki, **settings: object) -> Iterator[Postfix]:
-    """Run Postfix with *settings* besides its own."""
+    """Run Postfix with *settings* besides its own; None leaves one of those out."""
     with folder("postfix") as root:
         for name in ("etc", "queue", "data", "mail"):
             (root / name).mkdir()
@@ -139,7 +149,8 @@ def postfix(program: str, pki: Pki, **settings: object) -> Iterator[Postfix]:
             "smtpd_tls_key_file": pki.key,
             **settings,
         }
-        (root / "etc" / "main.cf").write_text("".join(f"{name} = {value}\n" for name, value in rows.items()))
+        lines = (f"{name} = {value}\n" for name, value in rows.items() if value is not None)
+        (root / "etc" / "main.cf").write_text("".join(lines))
         (root / "etc" / "master.cf").write_text(MASTER.format(port=port))
         (root / "etc" / "users").write_text("".join(f"{n}@{DOMAIN} {n}@{DOMAIN}/\n" for n in NAMES))
         with _started(program, root):

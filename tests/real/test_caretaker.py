@@ -14,7 +14,8 @@ from tests.real import mail
 from tests.real.dovecot import Dovecot
 from tests.real.mail import Sample
 from tests.real.office import NOTHING, Office, below, pop3s, read
-from tests.real.postfix import DOMAIN, Postfix
+from tests.real.people import DOMAIN
+from tests.real.postfix import Postfix
 
 QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)  # which Python leaves to the reader
 STRANGER = f"stranger@{DOMAIN}"

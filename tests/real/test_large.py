@@ -13,7 +13,8 @@ from tests.passes import PROGRAM, Conf, Result, RunPass
 from tests.pki import Pki
 from tests.real.dovecot import Dovecot
 from tests.real.office import NOTHING, Office, pop3s
-from tests.real.postfix import DOMAIN, Postfix
+from tests.real.people import DOMAIN
+from tests.real.postfix import Postfix
 
 MEGABYTE = 1_000_000
 MOST = 64 << 20  # octets of memory that a pass may take at its peak

@@ -9,7 +9,8 @@ from tests.pki import Pki
 from tests.real import mail
 from tests.real.dovecot import Dovecot
 from tests.real.office import NOTHING, Office, below, lines_with, pop3s
-from tests.real.postfix import DOMAIN, Postfix
+from tests.real.people import DOMAIN
+from tests.real.postfix import Postfix
 
 GREY = f"grey@{DOMAIN}"
 LATER = f"{{ {GREY} = 450 4.2.0 come back later }}"

@@ -16,7 +16,8 @@ from tests.real import mail
 from tests.real.dovecot import Dovecot
 from tests.real.mail import Sample
 from tests.real.office import NOTHING, Office, below, lines_with, pop3, pop3s, read
-from tests.real.postfix import DOMAIN, Postfix, unpacked
+from tests.real.people import DOMAIN
+from tests.real.postfix import Postfix, unpacked
 
 Names = Callable[..., bytes]
 

@@ -12,7 +12,8 @@ from tests.pki import Pki
 from tests.real import mail
 from tests.real.dovecot import PASSWORD, Dovecot
 from tests.real.office import NOTHING, Office, below, pop3, pop3s
-from tests.real.postfix import DOMAIN, Postfix
+from tests.real.people import DOMAIN
+from tests.real.postfix import Postfix
 from tests.real.running import free_ports
 
 
