@@ -135,8 +135,8 @@ def complain(complaints: Sequence[PopfetchError | str]) -> None:
 
 def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> Outcome:
     """One pass under the lock: hang up what an earlier one left up; is it due, make it, remember it."""
-    settings = plan.settings
-    path, now = settings.work_path / "popfetch_state.toml", time.time()
+    settings, now = plan.settings, time.time()
+    path, command = settings.work_path / "popfetch_state.toml", called(plan)
     dial.hang_up_left(settings.work_path / "popfetch.line", DIAL)
     known = state.load(path)
     if known.tripped:
@@ -153,7 +153,7 @@ def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> 
         LOG.warning("%s", log.line("clock", warning=why))
     known = known._replace(last_start=now).with_clock(judged.seen).shifted(judged.shift)
     state.save(path, known)
-    with stores.opened(settings, known.duds_in_a_row, judged.shift) as place:
+    with stores.opened(settings, known.duds_in_a_row, command, judged.shift) as place:
         batch = place.batch(known, watch, signals)
         outcomes = attempt(settings, place, batch)
         accounts, news = judge(batch.memories, outcomes, time.time())
@@ -229,9 +229,13 @@ def tell(
     if to is None or not (news or duds):
         return []
     host, when = socket.gethostname(), datetime.now().astimezone()
-    me = f"{sys.executable} {Path(sys.argv[0]).resolve()}"
-    post = Post(f"popfetch@{host}", to, when, f"<{when.timestamp():.6f}.popfetch@{host}>", me)
+    post = Post(f"popfetch@{host}", to, when, f"<{when.timestamp():.6f}.popfetch@{host}>", place.command)
     return place.tell(list(mails(post, news, duds, str(settings.work_path / "duds.dat"))), known, signals)
+
+
+def called(plan: Plan) -> str:
+    """Return how to call this program, for what it tells people to type."""
+    return f"{sys.executable} {Path(sys.argv[0]).resolve()} -i {plan.path.resolve()}"
 
 
 def leave(code: int) -> NoReturn:

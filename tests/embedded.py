@@ -8,7 +8,7 @@ import base64
 import socket
 import ssl
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from tests.talk import Server, Talk, stuffed
@@ -161,6 +161,7 @@ class SmtpTalk(Talk):
         super().__init__(sock, tls)
         self.refused = refused
         self.taken = taken
+        self.judge: Callable[[bytes], bytes] = lambda _: b""
         self.sender: bytes | None = None
         self.recipients: list[bytes] = []
         self.verbs = {
@@ -201,6 +202,10 @@ class SmtpTalk(Talk):
             return
         self.say(b"354 go on")
         content = self._content()
+        if refusal := self.judge(content):
+            self.sender, self.recipients = None, []
+            self.say(refusal)
+            return
         self.taken.append(Letter(self.sender, tuple(self.recipients), content))
         self.sender, self.recipients = None, []
         self.say(b"250 2.0.0 taken as %d" % len(self.taken))
@@ -223,14 +228,25 @@ def _path(rest: bytes) -> bytes:
 
 
 class SmtpServer(Server):
-    """Takes all mail but that for *refused*, a table from address to reply; `taken` holds it."""
+    """Takes all mail but that for *refused*, a table from address to reply; `taken` holds it.
+
+    *judge* looks at a message's content and returns what refuses it, b"" for nothing.
+    """
 
     def __init__(
-        self, refused: Mapping[bytes, bytes] | None = None, tls: ssl.SSLContext | None = None, *, implicit: bool = False
+        self,
+        refused: Mapping[bytes, bytes] | None = None,
+        tls: ssl.SSLContext | None = None,
+        *,
+        implicit: bool = False,
+        judge: Callable[[bytes], bytes] = lambda _: b"",
     ) -> None:
         super().__init__(tls, implicit=implicit)
+        self.judge = judge
         self.refused = refused or {}
         self.taken: list[Letter] = []
 
     def talk(self, sock: socket.socket) -> Talk:
-        return SmtpTalk(sock, self.tls, self.refused, self.taken)
+        talk = SmtpTalk(sock, self.tls, self.refused, self.taken)
+        talk.judge = self.judge
+        return talk

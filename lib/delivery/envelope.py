@@ -22,6 +22,9 @@ from lib.store.spool import Stored
 CARETAKER = b"caretaker "
 # How journal and log call the mails to pf_notify_address; no account can have this name.
 NOTICES = "(notices)"
+# And the mails to the caretaker that are no copies; PLAIN ones hold no word of a stranger.
+CARE, PLAIN = "(caretaker)", "(caretaker, plain)"
+OURS = (NOTICES, CARE, PLAIN)
 NOBODY = "no recipient found, and no pf_dflt_address is set"
 
 
@@ -127,8 +130,9 @@ def _filters(settings: Settings) -> bool:
 
 
 def _stranger(settings: Settings, name: str) -> Account:
-    """Return what stands for an account that dmail.conf does not name any more, and for the one of our notices."""
+    """Return what stands for an account that dmail.conf does not name any more, and for those of our own mails."""
     host, colon, port = name.rpartition("@")[2].rpartition(":")
-    to = settings.pf_notify_address if name == NOTICES else None
+    caretaker = settings.pf_dflt_address
+    to = {NOTICES: settings.pf_notify_address, CARE: caretaker, PLAIN: caretaker}.get(name)
     named = host if colon and port.isdigit() and ":" not in host else name.rpartition("@")[2]
     return Account(user=name, password=Secret("", ""), host=named, to=to, headers=settings.pf_header)

@@ -1,4 +1,4 @@
-"""What becomes of a message when the receiver has spoken: delivered, owed, to the caretaker, or a dud.
+"""What becomes of a message when the receiver has spoken is done here, and written down; fate says what it is.
 
 The order of every end: the journal's line is written (a killed pass keeps it), then the spool file is free, then the
 fetcher hears of it, which deletes only after the journal is synced. A dud is fsynced in duds.dat before any of that.
@@ -12,16 +12,30 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import NamedTuple
 
-from lib.delivery.envelope import CARETAKER, recipients
-from lib.delivery.parcel import Errand, Parcel, Post, Result
-from lib.errors import SafetyNetError, StorageError
-from lib.mail import caretaker
+from lib.delivery.envelope import CARE, CARETAKER, OURS, PLAIN, recipients
+from lib.delivery.fate import Fate, Then, care, fate, then
+from lib.delivery.letters import Letters
+from lib.delivery.parcel import Cause, Errand, Parcel, Post, Result
+from lib.delivery.safety_net import Ground, Streak
+from lib.errors import StorageError
+from lib.mail import caretaker, message
 from lib.mail.message import Canon
-from lib.report import log
+from lib.report import log, notice
 from lib.report.outcome import Tally, Watch
 from lib.store.duds import Duds
 from lib.store.journal import Ledger
-from lib.store.journal_facts import ACCEPTED, OWED, REFUSED, Burying, Delivered, Dud, Trouble, Verdict, Verdicts
+from lib.store.journal_facts import (
+    ACCEPTED,
+    OWED,
+    REFUSED,
+    Burying,
+    Content,
+    Delivered,
+    Dud,
+    Trouble,
+    Verdict,
+    Verdicts,
+)
 from lib.store.spool import Spool, Stored
 from lib.visible import kept
 
@@ -31,47 +45,6 @@ DAY = 86400.0
 MAX_BEGINNING = 64 << 10
 # What is on record of a recipient while others have their verdict already.
 NOT_YET = b"no verdict yet"
-
-
-class Fate(NamedTuple):
-    """What follows from all verdicts of a message together."""
-
-    owed: tuple[bytes, ...] = ()
-    refused: tuple[tuple[bytes, bytes], ...] = ()
-    accepted: tuple[bytes, ...] = ()
-
-
-def fate(verdicts: dict[bytes, Verdict], *, too_old: bool) -> Fate:
-    """Sort the recipients; who is owed a message that is *too_old* counts as refused."""
-    refusing = (REFUSED, OWED) if too_old else (REFUSED,)
-    return Fate(
-        owed=tuple(who for who, (status, _) in verdicts.items() if status == OWED and not too_old),
-        refused=tuple((who, words) for who, (status, words) in verdicts.items() if status in refusing),
-        accepted=tuple(who for who, (status, _) in verdicts.items() if status == ACCEPTED),
-    )
-
-
-class Streak:
-    """Duds in a row; any delivery ends it. The safety net trips at *limit*. Thread-safe."""
-
-    def __init__(self, row: int, limit: int) -> None:
-        self._lock = Lock()
-        self._limit = limit
-        self.row = row
-        self.tripped = False
-
-    def delivered(self) -> None:
-        """Note that somebody took a message."""
-        with self._lock:
-            self.row = 0
-
-    def dud(self) -> None:
-        """Note a dud; SafetyNetError when it is one too many."""
-        with self._lock:
-            self.row += 1
-            self.tripped = self.tripped or self.row >= self._limit
-            if self.tripped:
-                raise SafetyNetError(f"{self.row} duds in a row: see --duds list, mend the cause, then --reset")
 
 
 class Terms(NamedTuple):
@@ -92,6 +65,7 @@ class Clerk:
     streak: Streak
     watch: Watch
     now: Callable[[], float]
+    letters: Letters
     _lock: Lock = field(default_factory=Lock)
     _posts: dict[str, Post] = field(default_factory=dict)
     _tallies: dict[str, Tally] = field(default_factory=dict)
@@ -115,10 +89,13 @@ class Clerk:
         if parcel.unfiltered:
             self._warn_of_strangers(parcel)
         if parcel.fault:
-            self._bury(parcel, parcel.recipients, [parcel.fault])
+            ground = Ground.NOBODY if parcel.counts else Ground.CIRCLES
+            self._bury(
+                parcel, Fate(refused=tuple((who, b"") for who in parcel.recipients)), [parcel.fault.encode()], ground
+            )
             return ()
         if parcel.owed:
-            return (Errand(parcel, parcel.sender, parcel.owed, parcel.opening),)
+            return _errand(parcel)
         return self._conclude(parcel)
 
     def consider(self, result: Result) -> Iterable[Errand]:
@@ -137,7 +114,9 @@ class Clerk:
                 heard = self.ledger.of(parcel.account)[parcel.key].recipients
                 if parcel.owed[0] not in heard:  # either all of them are, or nobody is
                     said = dict.fromkeys(parcel.owed, (OWED, NOT_YET)) | said
-            self.ledger.note(Verdicts(parcel.account, parcel.key, parcel.sender, said, self.now()))
+            refused = tuple(mark + who for who, answer in result.answers.items() if answer.cause is Cause.CONTENT)
+            content = (Content(parcel.account, parcel.key, refused),) if refused else ()
+            self.ledger.note(Verdicts(parcel.account, parcel.key, parcel.sender, said, self.now()), *content)
             try:
                 self.ledger.flush()
             except StorageError:  # a full disk, perhaps
@@ -177,41 +156,53 @@ class Clerk:
         too_old = self.now() - parcel.since > self.terms.give_up * DAY
         verdicts = dict(entry.recipients)
         ends = fate(recipients(verdicts), too_old=too_old)
-        if ends.owed:
-            self._defer(parcel, ends.owed, verdicts)
-        elif not ends.refused:
-            self._delivered(parcel, verdicts)
-        else:
-            return self._to_caretaker(parcel, ends, verdicts, too_old=too_old)
+        offered = (parcel.account, parcel.key) in self._copied
+        his = care(self.terms.caretaker, verdicts, entry.content, offered=offered, had=False)
+        what = then(ends, his, too_old=too_old)
+        match what:
+            case Then.DELIVERED | Then.CARED_FOR:
+                self._delivered(parcel, verdicts, refused=what is Then.CARED_FOR)
+            case Then.DEFER:
+                self._defer(parcel, ends.owed, verdicts)
+            case Then.DEFER_COPY:
+                self._defer(parcel, (his.address,), verdicts)
+            case Then.COPY:
+                self._copied.add((parcel.account, parcel.key))
+                return (self._copy(parcel, ends),)
+            case Then.BURY | Then.BURY_AND_TELL:
+                return self._to_duds(parcel, ends, verdicts, tell=what is Then.BURY_AND_TELL)
         return ()
 
-    def _to_caretaker(
-        self, parcel: Parcel, ends: Fate, verdicts: dict[bytes, Verdict], *, too_old: bool
-    ) -> Iterable[Errand]:
-        address = self.terms.caretaker
+    def _to_duds(self, parcel: Parcel, ends: Fate, verdicts: dict[bytes, Verdict], *, tell: bool) -> Iterable[Errand]:
+        """Bury a message that not even the caretaker would take; *tell* him of it by a letter."""
+        if tell and parcel.account == CARE:
+            return self._plainer(parcel, verdicts)
+        address, entry = self.terms.caretaker, self.ledger.of(parcel.account)[parcel.key]
+        reasons = [b"<%b>: %b" % one for one in ends.refused]
         status, words = verdicts.get(CARETAKER + address, ("", b""))
-        if status == ACCEPTED:
-            self._delivered(parcel, verdicts, refused=True)
-        elif not address or status == REFUSED or (status and too_old) or address in dict(ends.refused):
-            reasons = [b"<%b>: %b" % one for one in ends.refused]
-            if status:
-                reasons.append(b"the caretaker <%b>: %b" % (address, words))
-            self._bury(parcel, tuple(who for who, _ in ends.refused), reasons)
-        elif (parcel.account, parcel.key) in self._copied:
-            self._defer(parcel, (address,), verdicts)
-        else:
-            self._copied.add((parcel.account, parcel.key))
-            return (self._copy(parcel, ends),)
-        return ()
+        if status:
+            reasons.append(b"the caretaker <%b>: %b" % (address, words))
+        ours = parcel.account in OURS  # nobody else can have written it, so that it says something of the receiver
+        ground = Ground.CONTENT if entry.content and not ours else Ground.RECIPIENTS
+        return _errand(self._bury(parcel, ends, reasons, ground, tell=tell and parcel.account != PLAIN))
+
+    def _plainer(self, letter: Parcel, verdicts: dict[bytes, Verdict]) -> Iterable[Errand]:
+        """Write to the caretaker without a stranger's words in place of a letter that was refused for what is in it."""
+        name = b"plain " + letter.key.encode()
+        plain = self.letters.to_caretaker(self.terms.caretaker, name, notice.refused_letter, self.now(), plain=True)
+        self.letters.take_back(letter)
+        self._end(letter, "refused", verdicts, settled=True)
+        return _errand(plain)
 
     def _copy(self, parcel: Parcel, ends: Fate) -> Errand:
-        """Return the errand of the caretaker's copy, the paragraph of who got it and who did not on top."""
+        """Return the errand of the caretaker's copy, the paragraph of who got it and who did not on top.
+
+        Its sender is null: nothing may bounce to a stranger, nor be refused for his sake.
+        """
         octets = parcel.body if parcel.body is not None else self._beginning(parcel)
         paragraph = caretaker.paragraph(list(ends.accepted), list(ends.refused))
         copy = caretaker.copy(octets, parcel.head, parcel.opening, paragraph, parcel.sha)
-        return Errand(
-            parcel, parcel.sender, (self.terms.caretaker,), copy.opening, closing=copy.closing, to_caretaker=True
-        )
+        return Errand(parcel, b"", (self.terms.caretaker,), copy.opening, closing=copy.closing, to_caretaker=True)
 
     def _beginning(self, parcel: Parcel) -> bytes:
         octets = b""
@@ -237,8 +228,37 @@ class Clerk:
         self.spool.put_off(parcel.number)
         self._end(parcel._replace(recipients=owed), "deferred", verdicts, settled=False)
 
-    def _bury(self, parcel: Parcel, whom: tuple[bytes, ...], reasons: list[bytes] | list[str]) -> None:
-        """Write a dud, fsynced; only then is the message settled."""
+    def _bury(
+        self, parcel: Parcel, ends: Fate, reasons: list[bytes], ground: Ground, *, tell: bool = False
+    ) -> Parcel | None:
+        """Write a dud, fsynced; only then is the message settled. Return the letter that tells the caretaker of it."""
+        with self._lock:
+            letter = self._letter(parcel, ends, reasons, self.duds.count() + 1) if tell else None
+            try:
+                self._write_dud(parcel, tuple(who for who, _ in ends.refused), reasons)
+            except StorageError:
+                if letter is not None:
+                    self.letters.take_back(letter)
+                raise
+        self.ledger.note(Dud(parcel.account, parcel.key, parcel.sha, self.now()))
+        self.ledger.flush()
+        self.spool.free(parcel.number)
+        self._end(parcel, "duds", {b"": (REFUSED, b"; ".join(reasons))}, settled=True)
+        self.streak.dud(ground)
+        return letter
+
+    def _letter(self, parcel: Parcel, ends: Fate, reasons: list[bytes], number: int) -> Parcel | None:
+        """Write to the caretaker that a message will be dud *number*, for he would not take it for what it contains."""
+        head = message.scan(parcel.body if parcel.body is not None else self._beginning(parcel))
+        subject = next((field.value for field in head.fields if field.name == b"subject"), b"")
+        whom = [who for who, _ in ends.refused]
+        matter = notice.Matter(parcel.label, parcel.sender, whom, subject, reasons)
+        name = f"content {parcel.account} {parcel.key} {parcel.sha}".encode(errors="surrogatepass")
+        return self.letters.to_caretaker(
+            self.terms.caretaker, name, lambda post: notice.refused_for_content(post, matter, dud=number), self.now()
+        )
+
+    def _write_dud(self, parcel: Parcel, whom: tuple[bytes, ...], reasons: list[bytes]) -> None:
         canon = Canon()
         chunks = self.spool.chunks(parcel.number) if parcel.body is None else iter((parcel.body,))
 
@@ -247,23 +267,16 @@ class Clerk:
             yield canon.finish()
 
         when = datetime.fromtimestamp(self.now(), UTC)
-        with self._lock:
-            # A pass that is killed from here on is told by the journal where to look for what it has written.
-            length = self.duds.length()
-            self.ledger.note(Burying(parcel.account, parcel.key, length))
-            self.ledger.sync()
-            try:
-                self.duds.append(when, parcel.account, parcel.uid, parcel.sender, whom, reasons, mended())
-            except StorageError:
-                if self.duds.length() == length:
-                    self.ledger.note(Burying(parcel.account, parcel.key, None))
-                raise
-        self.ledger.note(Dud(parcel.account, parcel.key, parcel.sha, self.now()))
-        self.ledger.flush()
-        self.spool.free(parcel.number)
-        self._end(parcel, "duds", {b"": (REFUSED, b"; ".join(_octets(one) for one in reasons))}, settled=True)
-        if parcel.counts:
-            self.streak.dud()
+        # A pass that is killed from here on is told by the journal where to look for what it has written.
+        length = self.duds.length()
+        self.ledger.note(Burying(parcel.account, parcel.key, length))
+        self.ledger.sync()
+        try:
+            self.duds.append(when, parcel.account, parcel.uid, parcel.sender, whom, reasons, mended())
+        except StorageError:
+            if self.duds.length() == length:
+                self.ledger.note(Burying(parcel.account, parcel.key, None))
+            raise
 
     def _end(self, parcel: Parcel, how: str, verdicts: dict[bytes, Verdict], *, settled: bool) -> None:
         with self._lock:
@@ -290,5 +303,6 @@ class Clerk:
         )
 
 
-def _octets(words: bytes | str) -> bytes:
-    return words if isinstance(words, bytes) else words.encode()
+def _errand(parcel: Parcel | None) -> Iterable[Errand]:
+    """Return the first errand of a message, if there is one."""
+    return (Errand(parcel, parcel.sender, parcel.owed, parcel.opening),) if parcel is not None else ()

@@ -1,4 +1,7 @@
-"""The mails to pf_notify_address, as bytes: an account keeps failing, it recovers, the safety net trips.
+"""The mails of our own, as bytes.
+
+To pf_notify_address: an account keeps failing, it recovers, the safety net trips. To the caretaker: a message of which
+he can have no copy.
 
 Pure: time and Message-ID are the caller's. What comes from outside is shown escaped, masked and wrapped; no word of it
 starts a header field. Lines end in CRLF; only a command or a path is not wrapped.
@@ -6,6 +9,7 @@ starts a header field. Lines end in CRLF; only a command or a path is not wrappe
 
 from base64 import b64encode
 from binascii import b2a_qp
+from collections.abc import Sequence
 from datetime import datetime
 from textwrap import fill
 from typing import NamedTuple
@@ -15,6 +19,8 @@ from lib.visible import visible
 
 WIDTH = 72  # characters of a line of text
 LABEL = 100  # characters of an account's label
+SHOWN = 20  # recipients and reasons that are named
+SUBJECT, WORDS = 200, 500  # characters of a Subject, and of a receiver's words
 LONGEST_LINE = 998  # octets (RFC 5322 section 2.1.1); longer ones need another coding
 CHUNK = 11  # characters of an encoded word: at 4 octets each, 75 are not exceeded (RFC 2047 section 2)
 
@@ -90,6 +96,59 @@ def tripped(post: Post, *, duds: int, path: str) -> bytes:
         _paragraph("When the cause is mended, start fetching again, and send again what was refused:"),
         _commands(post, "--reset", "--duds resend all"),
     )
+
+
+class Matter(NamedTuple):
+    """The message that a mail to the caretaker is about: what a person knows it by."""
+
+    account: str  # its label
+    sender: bytes
+    recipients: Sequence[bytes]
+    subject: bytes
+    reasons: Sequence[bytes]  # the receiver's words, a reason a line
+
+
+def refused_for_content(post: Post, matter: Matter, *, dud: int) -> bytes:
+    """Return the notice that a message, and the caretaker's copy of it, was refused for what it contains.
+
+    *dud* is its number in duds.dat.
+    """
+    return _mail(
+        post,
+        "POPFetch: a message was refused for what it contains",
+        _paragraph(
+            "A message was refused for what it contains, or for its size, and so would be a copy of it for you, the"
+            " caretaker (pf_dflt_address). It has been put into duds.dat."
+        ),
+        _told(matter),
+        _paragraph("To see it, to send it to somebody whose mail server may take it, or to throw it away:"),
+        _commands(post, f"--duds show {dud}", f"--duds resend {dud} --to ADDRESS", f"--duds drop {dud}"),
+    )
+
+
+def refused_letter(post: Post) -> bytes:
+    """Return what is sent when the receiver would not take refused_for_content() either: no word of a stranger."""
+    return _mail(
+        post,
+        "POPFetch: a message was put into duds.dat",
+        _paragraph(
+            "The mail server refused a message for what it contains, and then the notice that told of it. The message"
+            " has been put into duds.dat. To see which one it is:"
+        ),
+        _commands(post, "--duds list"),
+    )
+
+
+def _told(matter: Matter) -> str:
+    """Return the lines that say which message it is, and what the receiver said."""
+    some = matter.recipients[:SHOWN]
+    lines = [f"account: {visible(matter.account, LABEL)}", f"from: <{visible(matter.sender)}>"]
+    lines += [f"for: {visible(one)}" for one in some] or ["for: nobody"]
+    if len(matter.recipients) > SHOWN:
+        lines.append(f"and {len(matter.recipients) - SHOWN} more")
+    lines.append(f"subject: {visible(matter.subject, SUBJECT)}")
+    lines += [f"reason: {visible(one, WORDS)}" for one in matter.reasons[:SHOWN]]
+    return "\n".join(_wrapped(line, "    ") for line in lines)
 
 
 def _mail(post: Post, subject: str, *paragraphs: str) -> bytes:

@@ -1,6 +1,5 @@
 """What a pass works with: spool, journal, duds.dat, receiver. Opened under the lock, closed whatever happens."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -9,8 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lib.config.settings import Settings
-from lib.delivery.envelope import NOTICES, Moment, consign, origins
-from lib.delivery.settle import Clerk, Streak, Terms
+from lib.delivery.envelope import NOTICES, origins
+from lib.delivery.letters import Letters
+from lib.delivery.safety_net import Ground, Streak
+from lib.delivery.settle import Clerk, Terms
 from lib.errors import StorageError
 from lib.halt import Halt, Signals
 from lib.report import log
@@ -21,7 +22,7 @@ from lib.store import recovery
 from lib.store.clock import UNMOVED, Shift
 from lib.store.duds import Duds
 from lib.store.journal import Ledger, damage_told
-from lib.store.journal_facts import Spooled, Status, Stepped, uid_key
+from lib.store.journal_facts import Spooled, Status, Stepped
 from lib.store.spool import Corrupt, Spool, Stored
 from lib.store.state import State
 
@@ -40,16 +41,19 @@ class Workplace:
     found: list[tuple[Stored, str]]
     corrupt: list[Corrupt]
     buried: list[str]  # whose mail a killed pass had written to duds.dat, and not told
+    command: str  # how this program is called here
 
     def batch(self, state: State, watch: Watch, signals: Signals) -> Batch:
         """Return a pass over these stores; what was found damaged in them is its first complaint."""
         settings = self.settings
         terms = Terms((settings.pf_dflt_address or "").encode(), settings.pf_give_up)
-        clerk = Clerk(self.ledger, self.spool, self.duds, terms, self.streak, watch, time.time)
+        origin = origins(settings)
+        letters = Letters(self.spool, self.ledger, origin, self.command)
+        clerk = Clerk(self.ledger, self.spool, self.duds, terms, self.streak, watch, time.time, letters)
         accounts, halt = dict(state.accounts), Halt(signals)
         while self.buried:
             clerk.tally(self.buried.pop()).duds += 1
-        batch = Batch(settings, clerk, way(settings, halt.begun), origins(settings), watch, accounts, halt)
+        batch = Batch(settings, clerk, way(settings, halt.begun), origin, watch, accounts, halt)
         if self.ledger.damages:
             batch.complaints.append(StorageError(damage_told(self.ledger.damages)))
         return batch
@@ -64,15 +68,9 @@ class Workplace:
         """Send *mails* to pf_notify_address as any other message: what is not taken now waits in the spool."""
         batch = self.batch(state, Unwatched(), signals)
         for mail in mails:
-            uid = hashlib.sha256(mail).hexdigest().encode()
-            incoming = self.spool.receive(NOTICES, uid, len(mail))
-            incoming.write(mail)
-            stored, key = incoming.finish(), uid_key(uid)
-            now, tick = time.time(), time.monotonic()
-            self.ledger.note(Spooled(NOTICES, key, stored.number, uid, stored.sha, stored.size, now))
-            self.ledger.flush()
-            moment = Moment(now, tick)
-            batch.send(consign(stored, key, batch.origin(NOTICES), None, moment))
+            letter = batch.clerk.letters.put(NOTICES, mail, mail, time.time())
+            if letter is not None:
+                batch.send(letter)
         batch.finish()
         return batch.counted([])
 
@@ -96,7 +94,7 @@ class Workplace:
             if lasting:
                 clerk.tally(account).duds += 1
                 LOG.error("%s", log.line("spool", account=account, uid=one.uid, status="duds", words=why))
-                self.streak.dud()
+                self.streak.dud(Ground.DAMAGED)
 
 
 def _move_times(ledger: Ledger, shift: Shift) -> None:
@@ -108,8 +106,11 @@ def _move_times(ledger: Ledger, shift: Shift) -> None:
 
 
 @contextmanager
-def opened(settings: Settings, duds_in_a_row: int, shift: Shift = UNMOVED) -> Iterator[Workplace]:
-    """Open the stores and match what the spool holds with the journal; noted times move by *shift*. StorageError."""
+def opened(settings: Settings, duds_in_a_row: int, command: str, shift: Shift = UNMOVED) -> Iterator[Workplace]:
+    """Open the stores and match what the spool holds with the journal; noted times move by *shift*. StorageError.
+
+    *command* is how letters tell people to call this program.
+    """
     work = settings.work_path
     spool, ledger = Spool(work, settings.pf_spool_limit), Ledger(work / "popfetch.journal")
     try:
@@ -121,7 +122,7 @@ def opened(settings: Settings, duds_in_a_row: int, shift: Shift = UNMOVED) -> It
         whole, corrupt = spool.recover()
         found = recovery.named(whole, corrupt, ledger, spool, remembers=remembers)
         streak = Streak(duds_in_a_row + len(buried), settings.pf_max_duds)
-        yield Workplace(settings, spool, ledger, duds, streak, found, corrupt, buried)
+        yield Workplace(settings, spool, ledger, duds, streak, found, corrupt, buried, command)
         ledger.compact(time.time())
         ledger.sync()
     finally:

@@ -61,6 +61,7 @@ class Duds:
         self._path = path
         self._lock = Lock()
         self._named = False  # its name is on disk
+        self._counted = (0, 0)  # octets of the file when it was last counted, and how many messages these were
 
     def append(  # noqa: PLR0913, PLR0917 - so many things are to be told of a dud
         self,
@@ -89,6 +90,16 @@ class Duds:
         """Return how many octets are in the file. Raises StorageError."""
         with self._lock, self._reading() as file:
             return file.seek(0, os.SEEK_END)
+
+    def count(self) -> int:
+        """Return how many messages are in the file; it is read again only behind what was counted. StorageError."""
+        with self._lock, self._reading() as file:
+            length, count = self._counted
+            end = file.seek(0, os.SEEK_END)
+            if end < length:  # somebody took some out
+                length, count = 0, 0
+            self._counted = (end, count + sum(1 for _ in _separators(file, length)))
+            return self._counted[1]
 
     def has(self, account: str, uid: bytes, length: int) -> bool:
         """Say whether an append() of that message to a file of *length* octets came to its end; undo what it began.
@@ -219,10 +230,10 @@ def _first_line(chunks: Iterator[bytes]) -> bytes:
     return beginning
 
 
-def _separators(file: BinaryIO) -> Iterator[int]:
-    """Yield where lines begin with a separator."""
-    tail, offset = b"\n", -1  # as if a line ended before the file
-    file.seek(0)
+def _separators(file: BinaryIO, start: int = 0) -> Iterator[int]:
+    """Yield where lines begin with a separator, from *start* on, where a line begins."""
+    tail, offset = b"\n", start - 1  # as if a line ended before it
+    file.seek(start)
     while piece := file.read(PIECE):
         data = tail + piece
         found = data.find(b"\n" + duds_format.SEPARATOR)

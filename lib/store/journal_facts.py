@@ -49,6 +49,7 @@ class Entry:
     lasting: bool = False  # its spool file was synced, and may be the only one that there is
     deletion: str = ""  # of a settled message: one of the three words below, or nothing was asked
     burial: int | None = None  # octets of duds.dat behind which it was to be written there
+    content: tuple[bytes, ...] = ()  # of its recipients, those that were refused it for what it contains
 
     @property
     def uid(self) -> bytes:
@@ -192,6 +193,14 @@ class Whole(NamedTuple):
     entry: Entry
 
 
+class Content(NamedTuple):
+    """To these it was refused for what it contains, or because it goes in circles; adds to those of before."""
+
+    account: str
+    key: str
+    recipients: tuple[bytes, ...]
+
+
 class Mark(NamedTuple):
     """All before this line was on disk when it was written."""
 
@@ -199,7 +208,7 @@ class Mark(NamedTuple):
 
 
 Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Lasting | Deleting | Gone | Trouble
-Record = Fate | Renamed | Vanished | Seen | Stepped | Whole | Mark
+Record = Fate | Renamed | Vanished | Seen | Stepped | Whole | Content | Mark
 
 
 def uid_key(uid: bytes) -> str:

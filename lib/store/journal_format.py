@@ -10,7 +10,7 @@ before it was on disk when it was written).
 
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import accumulate
 from json import JSONDecoder, JSONEncoder
@@ -26,6 +26,7 @@ from lib.store.journal_facts import (
     UID_KEPT,
     WORDS_KEPT,
     Burying,
+    Content,
     Deleting,
     Delivered,
     Dud,
@@ -54,8 +55,8 @@ from lib.store.journal_facts import (
 from lib.store.journal_replay import apply
 
 __all__ = [
-    "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "Damage", "Deleting", "Delivered", "Dud", "Entry", "Gone",
-    "Lasting", "Ledger", "Left", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Stepped",
+    "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "Content", "Damage", "Deleting", "Delivered", "Dud", "Entry",
+    "Gone", "Lasting", "Ledger", "Left", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Stepped",
     "Trouble", "Vanished", "Verdict", "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key", "uid_key",
 ]  # fmt: skip
 
@@ -118,11 +119,18 @@ def compact(ledger: Ledger, now: float, *, forget_vanished_after_days: int = 60)
     """Return the shortest journal that says the same, less what left its server long ago and is not in the spool."""
     horizon = now - forget_vanished_after_days * DAY
     return b"".join(
-        encode(Whole(account, entry))
+        b"".join(map(encode, _told(account, entry)))
         for account, entries in ledger.items()
         for entry in entries.values()
         if entry.status is Status.SPOOLED or entry.vanished is None or entry.vanished > horizon
     )
+
+
+def _told(account: str, entry: Entry) -> Iterator[Record]:
+    """Yield all that is known of a message."""
+    yield Whole(account, entry)
+    if entry.content:
+        yield Content(account, entry.key, entry.content)
 
 
 def _unwritten(lines: list[bytes], suspects: list[int]) -> set[int]:
@@ -296,6 +304,13 @@ _KINDS = (
     _Kind("+", Seen, lambda r: [r.key], [str], Seen),
     _Kind("C", Stepped, lambda r: list(map(float, r[1:])), [float] * 4, Stepped),
     _Kind("E", Whole, _dump, _ENTRY, _load),
+    _Kind(
+        "!",
+        Content,
+        lambda r: [r.key, list(map(_text, r.recipients))],
+        [str, list],
+        lambda account, key, recipients: Content(account, key, tuple(map(_octets, recipients))),
+    ),
     _Kind("=", Mark, lambda _: [], [], Mark),
 )
 _BY_LETTER = {kind.letter: kind for kind in _KINDS}

@@ -12,6 +12,7 @@ from lib.store.journal_facts import (
     UID_KEPT,
     WORDS_KEPT,
     Burying,
+    Content,
     Deleting,
     Delivered,
     Dud,
@@ -73,7 +74,7 @@ def _settle(entries: dict[str, Entry], record: Delivered | Dud) -> None:
     entry = _entry(entries, record.key)
     entry.status = Status.DUD if type(record) is Dud else Status.DELIVERED
     entry.sha, entry.settled, entry.sender, entry.recipients = record.sha, record.at, b"", {}
-    entry.burial = None
+    entry.burial, entry.content = None, ()
 
 
 def _burying(entries: dict[str, Entry], record: Burying) -> None:
@@ -145,6 +146,12 @@ def _whole(entries: dict[str, Entry], record: Whole) -> None:
     entries[record.entry.key] = record.entry
 
 
+def _content(entries: dict[str, Entry], record: Content) -> None:
+    entry = _entry(entries, record.key)
+    if entry.status not in SETTLED:
+        entry.content = tuple(dict.fromkeys((*entry.content, *record.recipients)))
+
+
 def _entry(entries: dict[str, Entry], key: str) -> Entry:
     entry = entries.get(key)
     if entry is None:
@@ -168,4 +175,5 @@ _RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
     Seen: _seen,
     Stepped: _stepped,
     Whole: _whole,
+    Content: _content,
 }

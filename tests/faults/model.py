@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from lib.config.settings import KEEP_FOREVER, Account, Secret, Settings
 from lib.delivery.envelope import Moment, consign, origins
+from lib.delivery.letters import Letters
 from lib.delivery.parcel import Errand, Post, Result
 from lib.delivery.settle import Clerk
 from lib.delivery.settle import Terms as Ends
@@ -310,9 +311,10 @@ class World:
             letter.sure = "unread"
 
     def _pass(self, breaks: int | None) -> None:
-        with stores.opened(self.settings, self.row) as place:
+        with stores.opened(self.settings, self.row, "popfetch") as place:
             ends = Ends(CARETAKER if self.ways.caretaker else b"", self.settings.pf_give_up)
-            clerk = Clerk(place.ledger, place.spool, place.duds, ends, place.streak, Unwatched(), self.now)
+            letters = Letters(place.spool, place.ledger, self._origin, "popfetch")
+            clerk = Clerk(place.ledger, place.spool, place.duds, ends, place.streak, Unwatched(), self.now, letters)
             self._clerk, self._halted = clerk, False
             try:
                 place.bury_corrupt(clerk)

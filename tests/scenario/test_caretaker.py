@@ -31,7 +31,7 @@ ENVELOPE = """
     S: 250 taken
 """
 COPY = """
-    C* MAIL FROM:<a@far.example>*
+    C* MAIL FROM:<>*
     S: 250 ok
     C: RCPT TO:<care@example.org>
     S: 250 ok
@@ -169,7 +169,8 @@ def test_a_caretaker_who_cannot_take_it_now_gets_it_later_and_nobody_else_again(
 @pytest.mark.parametrize("no", ["552 5.2.2 full", "550 no"])
 def test_a_caretaker_who_refuses_it_makes_it_a_dud(receiver: Receiver, mailbox: Mailbox, work: Path, no: str) -> None:
     mailbox.put(mail(*HEAD))
-    passed = cared_for(receiver, f"{GREETED}{ENVELOPE}{COPY}S: {no}\nC: QUIT")
+    refused = COPY.partition("S: 250 ok\n    C: DATA")[0] + f"S: {no}\nC: RSET\nS: 250 ok\nC: QUIT"
+    passed = cared_for(receiver, f"{GREETED}{ENVELOPE}{refused}")
     assert (passed.code, mailbox.left, spooled(work)) == (65, [], [])
     dud = (work / "duds.dat").read_text()
     for line in (
@@ -185,8 +186,15 @@ def test_a_caretaker_who_refuses_it_makes_it_a_dud(receiver: Receiver, mailbox: 
 
 def test_a_caretaker_who_is_the_one_that_was_refused_is_not_asked_again(receiver: Receiver, mailbox: Mailbox) -> None:
     mailbox.put(mail("Return-Path: <a@far.example>", "Subject: for nobody of ours"))
-    script = f"{GREETED}{COPY}S: 550 no\nC: QUIT"
-    assert cared_for(receiver, script).code == 65
+    refused = """
+        C: MAIL FROM:<a@far.example>
+        S: 250 ok
+        C: RCPT TO:<care@example.org>
+        S: 550 no
+        C: RSET
+        S: 250 ok
+    """
+    assert cared_for(receiver, f"{GREETED}{refused}\nC: QUIT").code == 65
 
 
 def test_eightbit_octets_in_the_copy_are_declared(receiver: Receiver, mailbox: Mailbox) -> None:

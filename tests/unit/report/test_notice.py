@@ -33,11 +33,18 @@ def text_of(mail: EmailMessage) -> str:
     return text.replace("\r\n", "\n")
 
 
+def matter(label: str, words: str) -> notice.Matter:
+    octets = words.encode("utf-8", "backslashreplace")
+    return notice.Matter(label, octets, (octets, octets), octets, (octets,) * 30)
+
+
 def all_kinds(label: str, words: str, post: notice.Post = POST) -> list[bytes]:
     return [
         notice.failing(post, label, AccountError(words), since=SINCE, passes=3),
         notice.recovered(post, label, since=SINCE, passes=3),
         notice.tripped(post, duds=10, path=words),
+        notice.refused_for_content(post, matter(label, words), dud=3),
+        notice.refused_letter(post),
     ]
 
 
@@ -125,3 +132,23 @@ def test_a_long_command_is_neither_wrapped_nor_a_line_too_long() -> None:
 def test_endless_words_do_not_make_an_endless_mail(words: str) -> None:
     error = PopfetchError(words * 10_000)
     assert len(notice.failing(POST, "x" * 10_000, error, since=SINCE, passes=3)) < 60_000
+
+
+def test_a_message_that_the_caretaker_cannot_have_is_told_by_what_a_person_knows_it_by() -> None:
+    about = notice.Matter("bob", b"a@far.example", (b"b@x", b"c@x"), b"hello", (b"<b@x>: 550 too long a line",))
+    text = text_of(read(notice.refused_for_content(POST, about, dud=7)))
+    told = ["account: bob", "from: <a@far.example>", "for: b@x", "for: c@x", "subject: hello"]
+    assert "".join(f"    {line}\n" for line in [*told, "reason: <b@x>: 550 too long a line"]) in text
+    for verb in ("show 7", "resend 7 --to ADDRESS", "drop 7"):
+        assert f"\n    python popfetch_batch.py -i /etc/dmail.conf --duds {verb}\n" in text
+
+
+def test_a_crowd_is_counted() -> None:
+    about = notice.Matter("bob", b"", [b"%d@x" % one for one in range(30)], b"", ())
+    text = text_of(read(notice.refused_for_content(POST, about, dud=1)))
+    assert ("for: 19@x\n    and 10 more\n" in text, "20@x" in text) == (True, False)
+
+
+def test_the_letter_about_a_letter_holds_no_word_of_a_stranger() -> None:
+    text = text_of(read(notice.refused_letter(POST)))
+    assert "--duds list" in text

@@ -247,3 +247,15 @@ def test_several_threads_may_bury(duds: Duds) -> None:
     for worker in workers:
         worker.join()
     assert sorted(message(duds, number) for number in range(1, 9)) == [b"A: %d\r\n\r\n" % name * 5 for name in range(8)]
+
+
+def test_they_are_counted_as_they_come_and_go(tmp_path: Path) -> None:
+    duds, other = Duds(tmp_path / "duds.dat"), Duds(tmp_path / "duds.dat")
+    assert duds.count() == 0
+    for number in range(1, 4):
+        other.append(NOON, "bob", b"%d" % number, b"", [], [], iter([b"From here\r\n>From there\r\n"]))
+        assert duds.count() == number
+    other.remove([2, 3])
+    assert duds.count() == 1
+    other.append(NOON, "bob", b"4", b"", [], [], iter([b""]))
+    assert (duds.count(), Duds(tmp_path / "duds.dat").count()) == (2, 2)

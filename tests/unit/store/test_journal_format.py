@@ -11,6 +11,7 @@ from lib.store.journal_format import (
     ACCEPTED,
     OWED,
     REFUSED,
+    Content,
     Damage,
     Delivered,
     Dud,
@@ -86,6 +87,7 @@ fates: st.SearchStrategy[Record] = st.one_of(
     st.builds(Renamed, accounts, keys, keys),
     st.builds(Vanished, accounts, keys, times),
     st.builds(Seen, accounts, keys),
+    st.builds(Content, accounts, keys, st.lists(octets, max_size=3).map(tuple)),
 )  # fmt: skip
 histories = st.lists(fates, max_size=25)
 journals = st.lists(st.one_of(fates, st.just(Mark())), max_size=25)
@@ -105,7 +107,8 @@ def test_a_compacted_journal_says_the_same(records: list[Record]) -> None:
     said = journal_format.replay(journal_format.compact(ledger, now=0.0))
     assert said.ledger == told(ledger)
     assert (said.damages, said.torn, said.holes) == ((), 0, 0)
-    assert said.lines == sum(map(len, ledger.values()))
+    entries = [entry for known in ledger.values() for entry in known.values()]
+    assert said.lines == sum(1 + bool(entry.content) for entry in entries)
 
 
 @settings(deadline=None)
@@ -394,3 +397,10 @@ def test_a_whole_entry_says_no_more_than_is_worth_a_word() -> None:
     assert journal_format.encode(Whole(BOB, plain)).endswith(b'["E","uid:uid1","d","%b",5.0]\n' % SHA.encode())
     gone = replace(plain, vanished=0.0)
     assert journal_format.replay(journal_format.encode(Whole(BOB, gone))).ledger == {BOB: {key(1): gone}}
+
+
+def test_who_refused_it_for_what_it_contains_is_known_until_it_is_settled() -> None:
+    refused = [Content(BOB, key(1), (b"a@x",)), Content(BOB, key(1), (b"caretaker c@x", b"a@x"))]
+    assert only(spooled(1), *refused).content == (b"a@x", b"caretaker c@x")
+    assert only(spooled(1), *refused, Dud(BOB, key(1), SHA, 1.0)).content == ()
+    assert only(spooled(1), Dud(BOB, key(1), SHA, 1.0), *refused).content == ()

@@ -44,7 +44,7 @@ def test_a_journal_that_remembers_nothing_frees_nothing(tmp_path: Path, journal:
     if journal is not None:  # a pass was killed that had just made it
         (tmp_path / "popfetch.journal").write_bytes(journal)
     for _ in range(2):
-        with opened(Settings(work_path=tmp_path), 0) as place:
+        with opened(Settings(work_path=tmp_path), 0, "popfetch") as place:
             assert [(stored.number, key) for stored, key in place.found] == [(1, KEY)]
 
 
@@ -54,7 +54,7 @@ def test_what_counts_as_spooled_again_is_on_disk_before_anything_else(
     spooled(tmp_path)
     told: list[str] = []
     monkeypatch.setattr(ownfile, "sync", lambda _descriptor, path: told.append(path.name))
-    with opened(Settings(work_path=tmp_path), 0):
+    with opened(Settings(work_path=tmp_path), 0, "popfetch"):
         assert told == ["popfetch.journal"]
 
 

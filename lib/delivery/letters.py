@@ -1,0 +1,65 @@
+"""Mails of our own: each goes into the spool, once, and is from then on delivered, deferred or refused like any other.
+
+A letter's name tells what it is about. Whoever is killed between writing it and doing what it tells of writes it again
+under the same name, and the journal knows it.
+"""
+
+import hashlib
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from lib.delivery.envelope import CARE, PLAIN, Moment, Origin, consign
+from lib.delivery.parcel import Parcel
+from lib.report.notice import Post
+from lib.store.journal import Ledger
+from lib.store.journal_facts import Gone, Spooled, Vanished, uid_key
+from lib.store.spool import Spool
+
+
+class Letters(NamedTuple):
+    """Writes letters into *spool* and journal; *origin* routes them, *command* is what they tell people to type."""
+
+    spool: Spool
+    ledger: Ledger
+    origin: Callable[[str], Origin]
+    command: str
+
+    def put(self, account: str, name: bytes, mail: bytes, now: float) -> Parcel | None:
+        """Put *mail* into the spool as one of the pseudo-account *account*; None if *name* was written before.
+
+        Raises StorageError.
+        """
+        uid = hashlib.sha256(name).hexdigest().encode()
+        key = uid_key(uid)
+        if key in self.ledger.of(account):
+            return None
+        incoming = self.spool.receive(account, uid, len(mail))
+        incoming.write(mail)
+        stored = incoming.finish()
+        # On no server: once it is delivered, compaction forgets it in time.
+        self.ledger.note(
+            Spooled(account, key, stored.number, uid, stored.sha, stored.size, now), Vanished(account, key, now)
+        )
+        self.ledger.flush()
+        return consign(stored, key, self.origin(account), None, Moment(now, time.monotonic()))
+
+    def to_caretaker(
+        self, to: bytes, name: bytes, write: Callable[[Post], bytes], now: float, *, plain: bool = False
+    ) -> Parcel | None:
+        """Put what *write* makes of a Post into the spool for the caretaker; None if *name* was written before.
+
+        A *plain* one holds no word of a stranger.
+        """
+        host, when = socket.gethostname(), datetime.fromtimestamp(now, UTC)
+        known = f"<{hashlib.sha256(name).hexdigest()[:32]}.popfetch@{host}>"
+        post = Post(f"popfetch@{host}", to.decode("utf-8", "replace"), when, known, self.command)
+        return self.put(PLAIN if plain else CARE, name, write(post), now)
+
+    def take_back(self, parcel: Parcel) -> None:
+        """Let a letter not have been written: what it tells of did not come to pass. Raises StorageError."""
+        self.ledger.note(Gone(parcel.account, (parcel.key,)))
+        self.ledger.flush()
+        self.spool.free(parcel.number)
