@@ -164,7 +164,7 @@ def test_what_is_too_old_goes_to_the_caretaker_and_only_then_to_the_duds(
         S: 450 4.2.0 greylisted
         C: RSET
         S: 250 ok
-        C: MAIL FROM:<a@far.example>
+        C: MAIL FROM:<>
         S: 250 ok
         C: RCPT TO:<care@example.org>
         S: {caretaker}
@@ -199,7 +199,7 @@ def test_what_is_put_off_pass_after_pass_is_downloaded_once_and_goes_to_the_care
         assert (len(mailbox.left), spooled(receiver.work)) == (1, ["msg.dat"])
     later(monkeypatch, 0.2)
     rset = "" if "451" in not_now else "C: RSET\nS: 250 ok\n"
-    copy = f"{rset}C: MAIL FROM:<a@far.example>\nS: 250 ok\nC: RCPT TO:<care@example.org>\nS: {caretaker}"
+    copy = f"{rset}C: MAIL FROM:<>\nS: 250 ok\nC: RCPT TO:<care@example.org>\nS: {caretaker}"
     passed = deliver(not_now.removesuffix("C: QUIT").removesuffix(NOBODY) + copy)
     assert (passed.code, mailbox.left, spooled(receiver.work)) == (code, [], [])
     assert mailbox.retrieved() == 1
