@@ -43,7 +43,7 @@ class Books(NamedTuple):
 def as_it_was(mail: Mail, letter: Letter) -> bool:
     """Say whether a letter is the mail, with our Received line on top and nothing else changed."""
     if letter.recipients == (CARETAKER,):
-        return letter.content.endswith(mail.body) and REFUSED in letter.content
+        return letter.tells or (letter.content.endswith(mail.body) and REFUSED in letter.content)
     received, rest = _first_field(letter.content)
     return received.startswith(b"Received: from ") and rest == mail.arrives
 

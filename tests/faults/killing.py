@@ -15,6 +15,7 @@ from threading import Event
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from lib.delivery.envelope import CARE
 from lib.store import journal_format
 from lib.store.journal_facts import ACCEPTED, SETTLED, uid_key
 from tests.faults import books
@@ -185,9 +186,12 @@ class Ring:
 
     def on_record(self, octets: bytes) -> Callable[[Letter], bool]:
         """Return the same of a journal that holds these *octets*."""
-        entries, left = journal_format.replay(octets).ledger.values(), self.world.left
+        ledger, left = journal_format.replay(octets).ledger, self.world.left
+        entries = ledger.values()
 
         def known(letter: Letter) -> bool:
+            if letter.tells:
+                return any(entry.status in SETTLED for entry in ledger.get(CARE, {}).values())
             uid = uid_key(b"embedded-%d" % letter.number)
             found = [box[key] for box in entries for key in (uid, letter.sha_key) if key in box]
             if not found:

@@ -1,7 +1,8 @@
 """The mails that the tortures send through the program, and what must have become of each in the end.
 
-Each carries its number in X-World-Id. `wanted` are those who must have it exactly once; the caretaker's copies and
-the duds are counted the same way, as deliveries to CARETAKER and to DUDS.
+Each carries its number in X-World-Id. The copy of one from POISON is refused for what it contains, so that the
+caretaker gets a letter about it. `wanted` are those who must have it exactly once; the caretaker's copies and the duds
+are counted the same way, as deliveries to CARETAKER and to DUDS.
 """
 
 import random
@@ -12,6 +13,7 @@ from typing import NamedTuple
 CARETAKER, DUDS = b"caretaker@world.example", b"duds.dat"
 REFUSED, GREY, POISON = b"refused@world.example", b"grey@world.example", b"poison@sender.example"
 ID = re.compile(rb"^X-World-Id: (\d+)\r?$", re.MULTILINE)
+TOLD = re.compile(rb"^    subject: mail (\d+)\r$", re.MULTILINE)  # in a letter to the caretaker
 TO = b"X-Rcpt-To"
 LARGE = 300_000  # octets: more than is read, or written, at once
 
@@ -46,8 +48,8 @@ def canonical(octets: bytes) -> bytes:
 
 
 def ident(octets: bytes) -> int:
-    """Return the number that a mail carries, 0 when it carries none."""
-    found = ID.search(octets)
+    """Return the number that a mail carries, or that of the mail that it tells of; 0 when it carries none."""
+    found = ID.search(octets) or TOLD.search(octets)
     return int(found[1]) if found else 0
 
 
@@ -58,7 +60,7 @@ def user(number: int) -> bytes:
 def _mail(number: int, to: tuple[bytes, ...], body: bytes, *, sender: bytes = b"s@sender.example") -> bytes:
     lines = [
         b"Return-Path: <%b>" % sender,
-        b"From: <s@sender.example>",
+        b"From: <%b>" % sender,
         b"%b: %b" % (TO, b", ".join(to)),
         b"Subject: mail %d" % number,
         b"X-World-Id: %d" % number,
@@ -104,7 +106,7 @@ def stock(seed: int) -> Iterator[Mail]:
     yield special(25, GREY)
     yield special(26, user(7), GREY)
     yield special(27, user(8), REFUSED, GREY, wanted=(user(8), GREY, CARETAKER))
-    yield special(28, user(9), REFUSED, sender=POISON, wanted=(user(9), DUDS))
+    yield special(28, user(9), REFUSED, sender=POISON, wanted=(user(9), DUDS, CARETAKER))
     yield Mail(29, _mail(29, (user(10),), _text(dice, LARGE)), frozenset({user(10)}))
     ragged = b"bare\nline\nends, \xe4\xf6\xfc and no end"
     yield Mail(30, _mail(30, (user(11),), ragged), frozenset({user(11)}))

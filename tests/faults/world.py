@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from lib.store.journal_facts import sha_key
 from tests.embedded import PopServer, PopTalk, SmtpServer, SmtpTalk
-from tests.faults.mails import CARETAKER, GREY, POISON, REFUSED, Mail, ident
+from tests.faults.mails import CARETAKER, GREY, POISON, REFUSED, TOLD, Mail, ident
 from tests.faults.still import unread_octets
 from tests.talk import Talk, stuffed
 
@@ -42,6 +42,11 @@ class Letter:
     def number(self) -> int:
         """The number of the mail that it is, or is a copy of."""
         return ident(self.content)
+
+    @property
+    def tells(self) -> bool:
+        """Say whether it is no mail, but a letter to the caretaker about one."""
+        return TOLD.search(self.content) is not None
 
     @property
     def sha_key(self) -> str:
@@ -161,7 +166,7 @@ class WorldSmtp(SmtpTalk):
     def _rcpt(self, rest: bytes) -> None:
         self.world.at("rcpt")
         who, sender = rest.partition(b"<")[2].partition(b">")[0], self.sender or b""
-        if who == REFUSED or (who == CARETAKER and sender == POISON):
+        if who == REFUSED:
             self.say(b"550 5.1.1 nobody of that name")
         elif who == GREY and not self.world.asked_before(sender, who):
             self.say(b"450 4.7.1 come back later")
@@ -177,7 +182,9 @@ class WorldSmtp(SmtpTalk):
         letter = Letter(self.world.turn, self, tuple(self.recipients), self._content())
         self.world.at("dot")
         self.sender, self.recipients = None, []
-        if self.world.refuses:
+        if CARETAKER in letter.recipients and b"\nFrom: <%b>" % POISON in letter.content:
+            self.say(b"554 5.7.1 no such words")
+        elif self.world.refuses:
             self.say(self.world.refuses)
         elif self.world.drops:
             self.world.letters.append(letter)
