@@ -56,6 +56,7 @@ class Workplace:
         batch = Batch(settings, clerk, way(settings, halt.begun), origin, watch, accounts, halt)
         if self.ledger.damages:
             batch.complaints.append(StorageError(damage_told(self.ledger.damages)))
+        batch.complaints.extend(StorageError(one.why) for one in self.corrupt if one.unreadable)
         return batch
 
     @property
@@ -77,12 +78,19 @@ class Workplace:
     def bury_corrupt(self, clerk: Clerk) -> None:
         """Write what is damaged in the spool to duds.dat; the messages count as never fetched. SafetyNetError.
 
-        What was never synced is the rest of a power cut, and in nobody's way: its server still has it.
+        What was never synced is the rest of a power cut, and in nobody's way: its server still has it. What cannot be
+        read stays where it is; where its server may have it, it is fetched again.
         """
-        while self.corrupt and not self.ledger.damages:
+        if self.ledger.damages:
+            for one in self.corrupt:
+                self.spool.put_off(one.number)
+            return
+        while self.corrupt:
             one = self.corrupt.pop()
             account, entry = recovery.spooled_as(self.ledger, one.number) or ("", None)
             lasting = entry is not None and entry.lasting
+            if one.unreadable and lasting:
+                continue
             why = f"{one.why}; the message counts as never fetched"
             if lasting:
                 when = datetime.fromtimestamp(time.time(), UTC)
@@ -90,6 +98,8 @@ class Workplace:
             if entry is not None:
                 self.ledger.note(Spooled(account, entry.key, 0, entry.uid, entry.sha, entry.size, entry.since))
                 self.ledger.flush()
+            if one.unreadable:
+                continue
             self.spool.free(one.number)
             if lasting:
                 clerk.tally(account).duds += 1

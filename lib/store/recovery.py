@@ -45,6 +45,7 @@ def named(
     for stored in whole:
         key = names.pop((stored.account, stored.number, stored.sha), None)
         if ledger.held(stored.account):
+            spool.put_off(stored.number)  # nobody waits for what this pass will not deliver
             continue
         if key is None:
             spool.free(stored.number)

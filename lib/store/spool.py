@@ -35,12 +35,12 @@ _END_OF_HEAD = re.compile(rb"\n\r?\n")
 class _Held:
     """A slot in use: by a message that comes in, then (*whole*) by a message."""
 
-    __slots__ = ("counted", "remembered", "size", "slot", "start", "synced", "whole")
+    __slots__ = ("counted", "occupying", "remembered", "size", "slot", "start", "synced", "whole")
 
     def __init__(self, slot: Slot, start: int = 0) -> None:
         self.slot = slot
         self.start = start
-        self.size = self.counted = self.remembered = 0
+        self.size = self.counted = self.occupying = self.remembered = 0
         self.whole = self.synced = False
 
 
@@ -50,6 +50,7 @@ class Spool:
     def __init__(self, folder: Path, limit: int) -> None:
         self.waiting = 0  # octets that a connection to the receiver has yet to deal with
         self.messages = 0  # how many messages these are
+        self.occupied = 0  # octets of all messages that lie here, those included that wait for a later pass
         self._folder = folder
         self._limit = limit
         self._changing = Lock()
@@ -65,7 +66,12 @@ class Spool:
     @property
     def full(self) -> bool:
         """Whether fetchers should pause."""
-        return self.waiting >= self._limit
+        return self.occupied >= self._limit
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it is full of what this pass will not deliver: to pause would be to wait for nothing."""
+        return self.full and not self.messages
 
     @property
     def space(self) -> int:
@@ -87,7 +93,14 @@ class Spool:
         corrupt: list[Corrupt] = []
         for number in sorted(int(name[1] or 1) for name in names if name):
             slot = Slot(number, self._path(number))
-            found = slot.inspect()
+            try:
+                found = slot.inspect()
+            except StorageError as error:
+                slot.close()
+                self._held[number] = held = _Held(slot)
+                held.whole = True  # perhaps: nobody may use its number, and nobody removes it
+                corrupt.append(Corrupt(number, None, None, 0, str(error), unreadable=True))
+                continue
             if found is None:
                 slot.remove()
                 continue
@@ -178,7 +191,9 @@ class Spool:
                 held.remembered = len(beginning)
                 self._remembered += held.remembered
             held.size, held.whole, held.counted = size, True, max(size, LEAST)
+            held.occupying = held.counted
             self.waiting += held.counted
+            self.occupied += held.counted
             self.messages += 1
         body = beginning if beginning is not None and len(beginning) == size else None
         told = (held.slot.number, head.account, head.uid, head.announced, size, content.sha)
@@ -211,6 +226,7 @@ class Spool:
             if slot.number <= self._last:
                 heapq.heappush(self._free, slot.number)
             self._remembered -= held.remembered
+            self.occupied -= held.occupying
             self._count_out(held)
 
     def _count_out(self, held: _Held) -> None:

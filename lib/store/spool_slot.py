@@ -39,13 +39,17 @@ class Stored(NamedTuple):
 
 
 class Corrupt(NamedTuple):
-    """A finished file that is not what was written; chunks() gives its octets. Account and UID where readable."""
+    """A finished file that is not what was written; chunks() gives its octets. Account and UID where readable.
+
+    An *unreadable* one gives nothing, and stays where it is.
+    """
 
     number: int
     account: str | None
     uid: bytes | None
     size: int
     why: str
+    unreadable: bool = False
 
 
 class Found(NamedTuple):

@@ -411,9 +411,14 @@ def test_what_is_planted_is_refused(store: Spool, tmp_path: Path) -> None:
     (tmp_path / "msg.dat").symlink_to(tmp_path / "victim")
     with pytest.raises(StorageError, match="symbolic link"):
         store.receive("bob", b"1", 0)
-    with pytest.raises(StorageError, match="symbolic link"):
-        recovered(tmp_path)
+    again = Spool(tmp_path, LIMIT)
+    whole, (planted,) = again.recover()
+    assert (whole, planted.number, planted.unreadable) == ([], 1, True)
+    assert "symbolic link" in planted.why
+    assert put(again).number == 2  # the others go on beside it
+    again.close()
     assert (tmp_path / "victim").read_bytes() == b"precious"
+    assert (tmp_path / "msg.dat").is_symlink()
     assert store.waiting == 0
 
 
@@ -510,15 +515,15 @@ def test_every_message_counts_and_small_ones_count_a_block(store: Spool) -> None
     assert (store.waiting, store.messages) == (0, 0)
 
 
-def test_what_waits_for_a_later_pass_makes_nobody_pause(tmp_path: Path) -> None:
+def test_a_spool_full_of_what_waits_for_a_later_pass_is_stuck(tmp_path: Path) -> None:
     store = Spool(tmp_path, 2 * spool.LEAST)
     numbers = [put(store).number for _ in range(2)]
-    assert store.full
+    assert (store.full, store.stuck) == (True, False)
     for number in (*numbers, *numbers):
         store.put_off(number)
-    assert (store.full, store.waiting, store.messages) == (False, 0, 0)
+    assert (store.full, store.stuck, store.waiting, store.messages) == (True, True, 0, 0)
     store.free(numbers[0])
-    assert (store.waiting, store.messages) == (0, 0)
+    assert (store.full, store.stuck, store.waiting, store.messages) == (False, False, 0, 0)
     store.close()
 
 
