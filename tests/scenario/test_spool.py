@@ -199,7 +199,8 @@ def test_a_planted_link_is_left_alone(conf: Conf, run_pass: RunPass, work: Path,
         code, out, err = run_pass(conf(account(pop.port), pf_smtp_server="127.0.0.1:1"))
         assert (code, out) == (74, "")
         assert str(work / name) in err
-        assert len(pop.left("bob")) == 1
+        # Beside a spool file that is not ours the others are used, and the rest goes on.
+        assert len(pop.left("bob")) == (name != "msg.dat")
     assert target.read_text() == "precious"
     assert (work / name).is_symlink()
 
