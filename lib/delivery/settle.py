@@ -32,6 +32,7 @@ from lib.store.journal_facts import (
     Content,
     Delivered,
     Dud,
+    Spooled,
     Trouble,
     Verdict,
     Verdicts,
@@ -225,7 +226,15 @@ class Clerk:
         self._end(parcel, "refused" if refused else "delivered", verdicts, settled=True)
 
     def _defer(self, parcel: Parcel, owed: tuple[bytes, ...], verdicts: dict[bytes, Verdict]) -> None:
-        self.spool.put_off(parcel.number)
+        entry = self.ledger.of(parcel.account)[parcel.key]
+        refetchable = not entry.lasting and parcel.account not in OURS
+        if refetchable and not self.spool.has_place_for(parcel.number):
+            # Its server still has it, and gives it again when there is room: nothing that comes behind it is blocked.
+            self.ledger.note(Spooled(parcel.account, parcel.key, 0, parcel.uid, parcel.sha, parcel.size, parcel.since))
+            self.ledger.flush()
+            self.spool.free(parcel.number)
+        else:
+            self.spool.put_off(parcel.number)
         self._end(parcel._replace(recipients=owed), "deferred", verdicts, settled=False)
 
     def _bury(

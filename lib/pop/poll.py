@@ -71,7 +71,7 @@ class Visit:
 
     def halted(self) -> bool:
         """See Desk."""
-        return self.around.halt.halted or self.around.clerk.spool.stuck
+        return self.around.halt.halted
 
     def may_linger(self) -> bool:
         """See Desk."""
@@ -111,8 +111,6 @@ class Visit:
 
     def _cut_short(self) -> PopfetchError | None:
         why = self.around.halt.told
-        if self.around.clerk.spool.stuck and not self.around.halt.halted:
-            why = AccountError("the rest waits on the server: the spool is full of deferred mail (see pf_spool_limit)")
         return why and AccountError(f"{self.account.name}: {why}")
 
     def _told(self, error: PopfetchError) -> PopfetchError:

@@ -22,7 +22,7 @@ from lib.store import recovery
 from lib.store.clock import UNMOVED, Shift
 from lib.store.duds import Duds
 from lib.store.journal import Ledger, damage_told
-from lib.store.journal_facts import Spooled, Status, Stepped
+from lib.store.journal_facts import OWED, Entry, Spooled, Status, Stepped
 from lib.store.spool import Corrupt, Spool, Stored
 from lib.store.state import State
 
@@ -61,9 +61,9 @@ class Workplace:
 
     @property
     def owed(self) -> int:
-        """How many messages wait in the spool."""
+        """How many messages wait in the spool, or for room in it."""
         entries = (entry for account in self.ledger.entries.values() for entry in account.values())
-        return sum(entry.status is Status.SPOOLED and bool(entry.number) for entry in entries)
+        return sum(entry.status is Status.SPOOLED and bool(entry.number or _deferred(entry)) for entry in entries)
 
     def tell(self, mails: Sequence[bytes], state: State, signals: Signals) -> list[AccountOutcome]:
         """Send *mails* to pf_notify_address as any other message: what is not taken now waits in the spool."""
@@ -105,6 +105,10 @@ class Workplace:
                 clerk.tally(account).duds += 1
                 LOG.error("%s", log.line("spool", account=account, uid=one.uid, status="duds", words=why))
                 self.streak.dud(Ground.DAMAGED)
+
+
+def _deferred(entry: Entry) -> bool:
+    return any(status == OWED for status, _ in entry.recipients.values())
 
 
 def _move_times(ledger: Ledger, shift: Shift) -> None:

@@ -66,12 +66,7 @@ class Spool:
     @property
     def full(self) -> bool:
         """Whether fetchers should pause."""
-        return self.occupied >= self._limit
-
-    @property
-    def stuck(self) -> bool:
-        """Whether it is full of what this pass will not deliver: to pause would be to wait for nothing."""
-        return self.full and not self.messages
+        return self.waiting >= self._limit
 
     @property
     def space(self) -> int:
@@ -150,6 +145,12 @@ class Spool:
                 except StorageError:
                     self._new_names = True
                     raise
+
+    def has_place_for(self, number: int) -> bool:
+        """Say whether a message may wait here for a later pass: what does so is no more than the limit, or it alone."""
+        with self._changing:
+            put_off = self.occupied - self.waiting
+            return not put_off or put_off + self._held[number].counted <= self._limit
 
     def put_off(self, number: int) -> None:
         """Let a message wait for a later pass: nobody pauses for what will not go in this one."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.days import later
 from tests.embedded import Mailbox as Box
 from tests.embedded import SmtpServer
 from tests.passes import Conf, Result, RunPass, account
@@ -37,19 +38,38 @@ def office(mailbox: Mailbox, smtp: SmtpServer, conf: Conf, run_pass: RunPass) ->
     return Office(mailbox, smtp, conf, run_pass)
 
 
-def test_deferred_mail_fills_the_spool_to_its_limit_and_the_pass_ends(office: Office) -> None:
+def test_deferred_mail_fills_the_spool_to_its_limit_and_blocks_nobody(office: Office) -> None:
     office.later(30)
-    office.put(*(f"b{number}" for number in range(30)), size=10_000)
+    office.put(*(f"b{number}" for number in range(31)), size=10_000)
     done = office("pf_spool_limit 50K", "pf_window 1")
     assert done.code == 75
-    assert "the rest waits on the server: the spool is full of deferred mail (see pf_spool_limit)" in done.err
-    assert 50_000 <= office.octets <= 80_000
+    assert 30_000 <= office.octets <= 50_000 + 31 * 300
+    assert [one.recipients for one in office.smtp.taken] == [(b"b30@example.org",)]  # who comes behind all of them
     assert len(office.mailbox.left) == 30
     office.later(0)
     for _ in range(2):
         office("pf_spool_limit 50K", "pf_window 1")
     assert office.mailbox.left == []
-    assert len(office.smtp.taken) == 30
+    assert len(office.smtp.taken) == 31
+
+
+def test_what_was_left_on_its_server_for_want_of_room_keeps_its_verdicts_and_its_age(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.smtp.refused = {b"b%d@example.org" % one: b"450 4.2.0 later" for one in range(9)}
+    both = mail("Subject: both", "X-Rcpt-To: b1@example.org, c@example.org")
+    office.put("b0", size=20_000)
+    office.mailbox.put(both + b"x" * 20_000)
+    settings = ("pf_spool_limit 10K", "pf_window 1", "pf_give_up 2", "pf_dflt_address care@example.org")
+    assert office(*settings).code == 75
+    assert spooled(office.work) == ["msg.dat"]
+    assert [one.recipients for one in office.smtp.taken] == [(b"c@example.org",)]
+    for _ in range(3):
+        later(monkeypatch, 0.9)
+        office(*settings)
+    told = [one.recipients for one in office.smtp.taken]
+    assert told == [(b"c@example.org",), (b"care@example.org",), (b"care@example.org",)]
+    assert office.mailbox.left == []
 
 
 @pytest.mark.parametrize("planted", ["link", "folder"])
