@@ -13,7 +13,6 @@ if __name__ == "__main__":
 
 import logging
 import os
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from typing import NoReturn
 
 from lib.commands import cli
 from lib.commands.cli import Verb, Wish
-from lib.config import dmail_conf, password
+from lib.config import dmail_conf, helo, password
 from lib.config.dmail_conf import Plan
 from lib.config.settings import Settings, without_aging
 from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError, SettingsError, StorageError
@@ -158,6 +157,7 @@ def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> 
         outcomes = attempt(settings, place, batch)
         accounts, news = judge(batch.memories, outcomes, time.time())
         row, tripped = place.streak.row, place.streak.tripped
+        known = known._replace(receiver=place.remembered(batch))
         ended = known._replace(accounts=accounts, duds_in_a_row=row, tripped=tripped, last_end=time.time())
         ended = ended.with_clock(clock.ended(judged, clock.read()))
         state.save(path, ended)
@@ -181,7 +181,7 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
         batch.halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit", HEARING)
         place.bury_corrupt(batch.clerk)
         if place.found or (line.configured and not line.is_up()):
-            batch.greet()
+            batch.pool.greet()
         batch.send_again(place.found)
         if not batch.halt.halted:
             raise_line(settings, batch, line)
@@ -228,7 +228,7 @@ def tell(
     duds = place.streak.row if place.streak.tripped else 0
     if to is None or not (news or duds):
         return []
-    host, when = socket.gethostname(), datetime.now().astimezone()
+    host, when = helo.name(settings), datetime.now().astimezone()
     post = Post(f"popfetch@{host}", to, when, f"<{when.timestamp():.6f}.popfetch@{host}>", place.command)
     return place.tell(list(mails(post, news, duds, str(settings.work_path / "duds.dat"))), known, signals)
 

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from lib.commands.cli import Wish
 from lib.config.dmail_conf import Plan
 from lib.delivery.envelope import Origin, origins
-from lib.delivery.parcel import Errand, Parcel, Result
+from lib.delivery.parcel import Answer, Errand, Parcel, Result
 from lib.errors import Exit, UsageError
 from lib.mail import message, routing
 from lib.mail.message import MAX_HEAD
 from lib.report import console
-from lib.smtp.deliver import Deliver, Health
+from lib.smtp.deliver import Deliver
+from lib.smtp.health import Health
 from lib.smtp.session import Courier, way
 from lib.store.duds import DudInfo, Duds
 from lib.store.lock import only_pass
@@ -65,27 +66,44 @@ def _chosen(duds: Duds, wish: Wish) -> list[DudInfo]:
 
 @dataclass(slots=True)
 class _Once:
-    """A Feed of one errand."""
+    """Work of one errand."""
 
+    duds: Duds
     errands: list[Errand]
-    result: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
+    result: dict[bytes, Answer] = field(default_factory=dict)
+    stopped: bool = False
 
     def take(self) -> Errand | None:
-        """See Feed."""
+        """See Work."""
         return self.errands.pop() if self.errands else None
 
     def poll(self) -> Errand | None:
-        """See Feed."""
+        """See Work."""
         return None
 
     def give_back(self, errand: Errand) -> None:
-        """See Feed."""
+        """See Work."""
         self.errands.append(errand)
 
-    def done(self, result: Result) -> Iterable[Errand]:
-        """Keep what was said."""
-        self.result.update({who: (answer.status, answer.words) for who, answer in result.answers.items()})
+    def put_behind(self, errand: Errand) -> None:
+        """See Work."""
+        self.errands.append(errand)
+
+    def body(self, parcel: Parcel) -> Iterator[bytes]:
+        """See Work."""
+        return _skipping(self.duds.chunks(parcel.number), parcel.head.end)
+
+    def heard(self, result: Result) -> Iterable[Errand]:
+        """See Work: keep what was said."""
+        self.result.update(result.answers)
         return ()
+
+    def broke(self, parcel: Parcel, why: str) -> None:
+        """See Work: nothing is remembered of a dud."""
+
+    def said(self, who: bytes) -> Answer:
+        """Return what was heard last about *who*."""
+        return self.result.get(who, Answer("", b"no answer"))
 
 
 def _sent(plan: Plan, duds: Duds, dud: DudInfo) -> bool:
@@ -97,17 +115,14 @@ def _sent(plan: Plan, duds: Duds, dud: DudInfo) -> bool:
         console.complain([f"dud {dud.number} has no recipient, and today's settings give it none"])
         return False
 
-    def body(_: Parcel) -> Iterator[bytes]:
-        return _skipping(duds.chunks(dud.number), parcel.head.end)
-
-    once = _Once([Errand(parcel, parcel.sender, parcel.recipients, parcel.opening)])
+    once = _Once(duds, [Errand(parcel, parcel.sender, parcel.recipients, parcel.opening)])
     try:
-        Deliver(Courier(way(plan.settings)), Health(), body, lambda *_: None).run(once, once.done)
+        Deliver(Courier(way(plan.settings)), Health(), once).run()
     finally:  # of a crowd some may have it before the receiver goes down
-        left = [who for who in parcel.recipients if once.result.get(who, ("", b""))[0] != "accepted"]
+        left = [who for who in parcel.recipients if once.said(who).status != "accepted"]
         _take_out(duds, dud, left, len(parcel.recipients))
     for who in left:
-        words = once.result.get(who, ("", b"no answer"))[1]
+        words = once.said(who).words
         console.complain([f"dud {dud.number} stays: <{visible(who)}>: {visible(words)}"])
     return not left
 

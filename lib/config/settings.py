@@ -163,6 +163,11 @@ def _sender(meaning: str) -> str:
     return _row("return-path", values.sender, "return-path, null, or an address", meaning)
 
 
+def _helo(meaning: str) -> str:
+    default = "the machine's full name, else an address literal"
+    return _row("", lambda text: values.helo(text) if text else "", "a host name", meaning, said=default)
+
+
 def _command(meaning: str) -> tuple[str, ...]:
     return _row((), values.argv, "a command line", meaning, show=shown_command)
 
@@ -233,6 +238,7 @@ class Settings(NamedTuple):
     )
     pf_smtp_user: str | None = _optional(str, "text", "the login at the receiver")
     pf_smtp_password: Secret | None = _secret("the password that goes with pf_smtp_user")
+    pf_helo_name: str = _helo("what EHLO, Received lines and the Message-IDs of our own mails call this machine")
     pf_mail_from: str = _sender("the envelope sender; return-path: the topmost one, null where there is none")
     pf_tls: Tls = _tls(
         Tls.AUTO,

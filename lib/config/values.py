@@ -180,6 +180,18 @@ def name_of_host(text: str) -> str:
     return text
 
 
+def helo(text: str) -> str:
+    """Return what EHLO may say: a host name, or an address literal such as [192.0.2.5] (RFC 5321 4.1.3)."""
+    if not (text.startswith("[") and text.endswith("]")):
+        return name_of_host(text)
+    inside = text[1:-1]
+    if inside.lower().startswith("ipv6:"):
+        return f"[IPv6:{_ipv6(inside[len('ipv6:') :])}]"
+    if not inside.rpartition(".")[2].isdigit():
+        raise ValueError("is no address in brackets ([192.0.2.5] or [IPv6:2001:db8::5])")
+    return f"[{name_of_host(inside)}]"
+
+
 def host(text: str, port: int = 0) -> HostPort:
     """Return host[:port]; an IPv6 address stands in brackets. *port* is taken when none is written."""
     inside, bracket, behind = text[1:].partition("]") if text.startswith("[") else ("", "", "")

@@ -5,14 +5,14 @@ what waits. From the first verdict on the journal's recipients hold: nobody who 
 where its lines were damaged do those count as well whom routing finds.
 """
 
-import socket
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from lib.config import helo
 from lib.config.settings import Account, Secret, Settings
-from lib.delivery.parcel import Parcel
+from lib.delivery.parcel import Parcel, Tried
 from lib.mail import message, routing
 from lib.mail.routing import Route, Rules
 from lib.store.journal_facts import OWED, UID_KEPT, UNSURE, Entry, Verdict
@@ -25,6 +25,8 @@ NOTICES = "(notices)"
 # And the mails to the caretaker that are no copies; PLAIN ones hold no word of a stranger.
 CARE, PLAIN = "(caretaker)", "(caretaker, plain)"
 OURS = (NOTICES, CARE, PLAIN)
+# What is on record of a recipient while others have their verdict already.
+NOT_YET = b"no verdict yet"
 NOBODY = "no recipient found, and no pf_dflt_address is set"
 
 
@@ -94,8 +96,15 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
         counts=not loop,  # anybody can write Received lines, and nobody may stop all mail with that
         fault=loop or ("" if everybody else NOBODY),
         unfiltered=route.by_to_unfiltered,
-        suspect=entry is not None and entry.troubles > 0,
+        tried=tried(entry),
     )
+
+
+def tried(entry: Entry | None) -> Tried:
+    """Return what earlier passes tried; a message at which a POP session died has not been tried at all."""
+    if entry is None or not any(status == OWED and words != NOT_YET for status, words in entry.recipients.values()):
+        return Tried.NEVER
+    return Tried.BROKE if entry.troubles else Tried.PUT_OFF
 
 
 def _uid(stored: Stored, entry: Entry | None) -> bytes:
@@ -107,7 +116,7 @@ def _uid(stored: Stored, entry: Entry | None) -> bytes:
 
 def origins(settings: Settings) -> Callable[[str], Origin]:
     """Return what tells of an account's id where its mail comes from and who routes it, known to dmail.conf or not."""
-    by = socket.gethostname()
+    by = helo.name(settings)
 
     def origin(account: Account, name: str, label: str) -> Origin:
         rules = routing.rules(settings, account)

@@ -1,13 +1,21 @@
 """A spooled message on its way: what it is, to whom it is owed, and how its fetcher hears what became of it."""
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
 from threading import Condition
 from typing import NamedTuple, Protocol
 
 from lib.mail.message import Head
+
+
+class Tried(IntEnum):
+    """What became of earlier attempts at a message: those with the higher number are tried later."""
+
+    NEVER = 0
+    PUT_OFF = 1  # somebody is still owed it
+    BROKE = 2  # a connection broke at it
 
 
 class Parcel(NamedTuple):
@@ -33,12 +41,16 @@ class Parcel(NamedTuple):
     fault: str = ""  # why it may go to nobody: a loop, no recipient
     counts: bool = True  # as a dud it is one of those in a row that trip the safety net
     unfiltered: bool = False  # routed by To, which may name strangers
-    suspect: bool = False  # in an earlier pass the receiver broke off at it
+    tried: Tried = Tried.NEVER  # in earlier passes
+
+
+MAX_RECIPIENTS = 100
+"""Recipients of a transaction: RFC 5321 §4.5.3.1.8 lets every server take so many."""
 
 
 @dataclass(slots=True)
 class Errand:
-    """One transaction's work: a parcel, or the caretaker's copy of it, and who is still to be asked."""
+    """What is still to be done for a message, or for the caretaker's copy of it: who is to be asked, and how."""
 
     parcel: Parcel
     sender: bytes
@@ -46,12 +58,22 @@ class Errand:
     opening: bytes
     closing: bytes = b""
     to_caretaker: bool = False
-    tries: int = 0
+    most: int = MAX_RECIPIENTS  # that the receiver bears in one transaction
+    senders: tuple[bytes, ...] | None = None  # still to be tried after this one; None: it is the first
+    refusals: "dict[bytes, Answer]" = field(default_factory=dict)  # of the first sender: they hold if no other helps
+    broke: bool = False  # a connection broke at it in this pass
+    turned_away: bool = False  # a further connection was closed before it was heard
+    used_up: int = 0  # messages that a connection had taken which took it no more
 
     @property
     def size(self) -> int:
         """About how many octets the receiver will be sent (RFC 1870 asks for no more)."""
         return len(self.opening) + self.parcel.size - self.parcel.head.end + len(self.closing)
+
+    @property
+    def tried(self) -> Tried:
+        """What became of earlier attempts, in this pass as well."""
+        return Tried.BROKE if self.broke else self.parcel.tried
 
 
 class Cause(Enum):
@@ -73,15 +95,20 @@ class Answer(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one transaction came to; unless it is *final*, others of the errand are still being asked."""
+    """What one attempt came to: each recipient of the errand has an answer, or is *left* to be asked again."""
 
     errand: Errand
     answers: dict[bytes, Answer]
-    final: bool
+    left: tuple[bytes, ...] = ()
+
+    @property
+    def final(self) -> bool:
+        """Say whether the message is decided, for this pass."""
+        return not self.left
 
 
-class Feed(Protocol):
-    """Where couriers find their errands."""
+class Work(Protocol):
+    """Where couriers find their errands, and whom they tell what came of them. Any thread may call anything."""
 
     def take(self) -> Errand | None:
         """Wait for the next errand; None when no more will come, or none may be delivered."""
@@ -91,6 +118,22 @@ class Feed(Protocol):
 
     def give_back(self, errand: Errand) -> None:
         """Return an errand that another connection should carry, in front of the others."""
+
+    def put_behind(self, errand: Errand) -> None:
+        """Return an errand that is to be carried when no other one waits."""
+
+    @property
+    def stopped(self) -> bool:
+        """Say whether nothing more is to be delivered in this pass."""
+
+    def body(self, parcel: Parcel) -> Iterator[bytes]:
+        """Return the message from the end of its header on."""
+
+    def heard(self, result: Result) -> Iterable[Errand]:
+        """Write down what was heard; return what follows from it at once, such as the caretaker's copy."""
+
+    def broke(self, parcel: Parcel, why: str) -> None:
+        """Remember that a connection broke at *parcel*: it goes last from now on."""
 
 
 class Post:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import NamedTuple
 
-from lib.delivery.envelope import CARE, CARETAKER, OURS, PLAIN, recipients
+from lib.delivery.envelope import CARE, CARETAKER, NOT_YET, OURS, PLAIN, recipients
 from lib.delivery.fate import Fate, Then, care, fate, then
 from lib.delivery.letters import Letters
 from lib.delivery.parcel import Cause, Errand, Parcel, Post, Result
@@ -44,8 +44,6 @@ LOG = logging.getLogger("popfetch.deliver")
 DAY = 86400.0
 # Octets of a large message from which the caretaker's copy is made: its header, as far as that was scanned.
 MAX_BEGINNING = 64 << 10
-# What is on record of a recipient while others have their verdict already.
-NOT_YET = b"no verdict yet"
 
 
 class Terms(NamedTuple):

@@ -177,6 +177,8 @@ def _word(text: str) -> bytes:
 
 
 def _host(host: str) -> bytes:
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1].removeprefix("IPv6:")
     return _literal(host) if ":" in host or IPV4.fullmatch(host) else _word(host)
 
 

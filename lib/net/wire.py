@@ -116,11 +116,19 @@ class Wire:
     @property
     def address(self) -> str:
         """The peer's IP address, or "" on a unix-domain socket."""
+        return self._address(socket.socket.getpeername)
+
+    @property
+    def own_address(self) -> str:
+        """The IP address of our end, or ""."""
+        return self._address(socket.socket.getsockname)
+
+    def _address(self, end: Callable[[socket.socket], Any]) -> str:
         try:
-            name = self._socket.getpeername()
+            name = end(self._socket)
         except OSError:
             return ""
-        return str(name[0]) if isinstance(name, tuple) else ""
+        return str(name[0]).partition("%")[0] if isinstance(name, tuple) else ""
 
     def start_tls(self, trust: Trust) -> None:
         """Encrypt from here on; TlsError when the certificate does not prove what *trust* asks. StoppedError."""

@@ -9,36 +9,32 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
 from lib.config.settings import Account, Settings
-from lib.delivery.envelope import Moment, Origin, consign
-from lib.delivery.outbox import Outbox
+from lib.delivery.envelope import Moment, Origin, consign, tried
 from lib.delivery.parcel import Parcel, Post
 from lib.delivery.settle import Clerk
-from lib.errors import PopfetchError, ReceiverError, SafetyNetError, StoppedError, StorageError, UnreachableError
+from lib.errors import PopfetchError, SafetyNetError, StoppedError, StorageError, UnreachableError
 from lib.halt import GRACE, Deadline, Halt
 from lib.pop.poll import Visit
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Tally, Watch
 from lib.run.affinity import Core
 from lib.run.outgoing import Outgoing
-from lib.smtp.deliver import Deliver, Health
-from lib.smtp.session import Courier, Way
+from lib.run.pool import Pool
+from lib.smtp.health import Health, Learned
+from lib.smtp.session import Way
 from lib.store.spool import Stored
 from lib.store.state import AccountState
 
 LOG = logging.getLogger("popfetch.batch")
 
-# Connections to the receiver, and how many messages must wait for each before another one is opened.
-COURIERS, BACKLOG = 4, 24
 # How often the journal is synced meanwhile: what a power cut can make arrive twice, in seconds.
 SYNC_SECONDS = 1.0
-# Bugs that may each end a courier before the pass is ended: the messages that they happen at are left in the spool.
-BUGS = 10
 TICK = 0.2
 # How long outgoing mail that is told to stop is waited for, in seconds: the grace of its command, and a moment.
 GOING = 3.0
@@ -55,23 +51,24 @@ class Batch:
     watch: Watch
     memories: dict[str, AccountState]
     halt: Halt
+    learned: Learned  # of the receiver, in earlier passes
     complaints: list[PopfetchError] = field(default_factory=list)
     line_is_ours: bool = False
     line_is_elses: bool = False
-    _health: Health = field(default_factory=Health)
-    _outbox: Outbox = field(default_factory=Outbox)
-    _couriers: list[Thread] = field(default_factory=list)
-    _greeted: Courier | None = None
+    pool: Pool = field(init=False)
     _posts: dict[str, Post] = field(default_factory=dict)
     drained: list[AccountOutcome] = field(default_factory=list)  # what the last round over the accounts came to
     _outgoing: Outgoing | None = None
     _kicks: list[Thread] = field(default_factory=list)
-    _bugs: int = 0
     _changed: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
     _synced: float = 0.0
     _fetching: int = 0
-    _core: Core = field(default_factory=Core)
+
+    def __post_init__(self) -> None:
+        """Gather the couriers; none is started before there is a message."""
+        health = Health(self.learned)
+        self.pool = Pool(self.way, self.clerk, self.halt, Core(), self._fail, self._bug, self.complaints.append, health)
 
     # --- what ends a pass early -------------------------------------------------------------------------------------
 
@@ -85,7 +82,7 @@ class Batch:
         """Halt for a reason that concerns no account: the receiver, the disk, the safety net."""
         self.complaints.append(error)
         LOG.error("%s", log.line("halt", why=str(error)))
-        self._outbox.stop()
+        self.pool.stop()
         self.halt.halt(None, hearing=GRACE if isinstance(error, StorageError) else math.inf)
         self.stop()
 
@@ -98,7 +95,7 @@ class Batch:
         if self.halt.begun():
             self.stop()
         if self.halt.signals.came():
-            self._outbox.stop()
+            self.pool.stop()
         now = time.monotonic()
         if now - self._synced >= SYNC_SECONDS:
             self._synced = now
@@ -106,28 +103,21 @@ class Batch:
 
     # --- the receiver -----------------------------------------------------------------------------------------------
 
-    def greet(self) -> None:
-        """Open the first connection to the receiver; ReceiverError when it takes no mail now."""
-        self._greeted = Courier(self.way, self.halt)
-        self._greeted.open()
-
     def send(self, parcel: Parcel) -> None:
         """Give *parcel* to the couriers; one that is for nobody goes to the duds."""
         try:
-            waiting = [self._outbox.put(errand) for errand in self.clerk.first(parcel)]
+            self.pool.send(parcel)
         except SafetyNetError as error:
             self._fail(error)
-            return
-        with self._lock:
-            few = len(self._couriers) < COURIERS and max(waiting, default=0) > BACKLOG * len(self._couriers)
-            if waiting and (few or not self._couriers):
-                self._hire()
 
     def send_again(self, found: Sequence[tuple[Stored, str]]) -> None:
-        """Deliver what the spool still held, those last at which the receiver broke off; return when all is said."""
+        """Deliver what the spool still held; return when all is said.
+
+        First goes what was never tried, then what was put off, last at what a connection broke.
+        """
         moment = Moment(self.clerk.now(), time.monotonic())
         of = self.clerk.ledger.of
-        for stored, key in sorted(found, key=lambda one: getattr(of(one[0].account).get(one[1]), "troubles", 0)):
+        for stored, key in sorted(found, key=lambda one: tried(of(one[0].account).get(one[1]))):
             if self.halt.halted or self.clerk.ledger.held(stored.account):
                 self.clerk.leave(stored, key)
             else:
@@ -137,7 +127,7 @@ class Batch:
     def take_in(self, stored: Stored, key: str, origin: Origin, moment: Moment | None = None) -> None:
         """Take a spooled message to deliver; one at which a bug of ours happens stays in the spool, and blocks none."""
         if moment is None:  # a fetcher has just spooled it
-            self._core.stay(stored.body is not None)
+            self.pool.core.stay(stored.body is not None)
             moment = Moment(self.clerk.now(), time.monotonic())
         try:
             self.send(consign(stored, key, origin, self.clerk.ledger.of(stored.account).get(key), moment))
@@ -148,62 +138,20 @@ class Batch:
             self.clerk.leave(stored, key)
 
     def _settle(self) -> None:
-        while not self._outbox.settle(TICK) and not self.halt.halted:
+        while not self.pool.settled(TICK) and not self.halt.halted:
             self._look()
 
     def finish(self) -> None:
         """Deliver what is left, end the couriers; nothing runs after this."""
         self._settle()
-        self._outbox.close()
+        self.pool.close()
         if self.halt.halted:
-            self._outbox.stop()
-        for thread in self._couriers:
+            self.pool.stop()
+        for thread in self.pool.threads:
             while thread.is_alive():
                 thread.join(TICK)
                 self._look()
-        if self._greeted is not None:
-            self._greeted.close()
-
-    def _hire(self) -> None:
-        courier, self._greeted = self._greeted or Courier(self.way, self.halt), None
-        self._outbox.enter()
-        thread = Thread(target=self._courier, args=(courier,), name=f"courier-{len(self._couriers)}", daemon=True)
-        self._couriers.append(thread)
-        thread.start()
-
-    def _courier(self, courier: Courier) -> None:
-        try:
-            Deliver(courier, self._health, self._body, self.clerk.blame).run(self._outbox, self.clerk.consider)
-        except StoppedError:
-            pass  # what it had in hand is in the spool, and why it ended is told by the halt
-        except ReceiverError as error:
-            if self._health.down():
-                self._fail(error)
-            else:
-                LOG.info("%s", log.line("courier", note="one connection fewer", words=str(error)))
-        except PopfetchError as error:
-            self._fail(error)
-        except Exception as error:  # noqa: BLE001 - the last line of defence of this thread
-            self._survive(error)
-        finally:
-            self._outbox.leave()
-
-    def _survive(self, error: Exception) -> None:
-        """Go on without the message at which a bug of ours ended a courier, unless there are too many of them."""
-        told = self._bug(error)
-        with self._lock:
-            self._bugs += 1
-            if self._bugs < BUGS:
-                self.complaints.append(told)
-                self._hire()
-                return
-        self._fail(told)
-
-    def _body(self, parcel: Parcel) -> Iterator[bytes]:
-        self._core.stay(parcel.body is not None)
-        if parcel.body is not None:
-            return iter((parcel.body[parcel.head.end :],))
-        return self.clerk.spool.chunks(parcel.number, parcel.head.end)
+        self.pool.leave()
 
     def counted(self, outcomes: Sequence[AccountOutcome]) -> list[AccountOutcome]:
         """Return *outcomes* with what was settled, of accounts that were not visited, or are no longer set, as well."""

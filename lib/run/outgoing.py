@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from threading import Event
 
+from lib.config import helo
 from lib.config.settings import HostPort, Settings
 from lib.errors import PeerError, PopfetchError, TlsError
 from lib.net.dialogue import Command, Dialogue
 from lib.net.wire import Trust, Wire
 from lib.report import log
-from lib.smtp import session, smtp
+from lib.smtp import session, smtp, verdict
 from lib.smtp.smtp import Features, Reply
+from lib.smtp.verdict import Phase
 from lib.visible import visible
 
 LOG = logging.getLogger("popfetch.outgoing")
@@ -77,29 +79,29 @@ class Outgoing:
         try:
             dialogue = Dialogue(smtp.Framer())
             _must(wire, dialogue, smtp.GREETING)
-            features = _hello(wire, dialogue)
+            features = self._hello(wire, dialogue)
             if encrypted and b"STARTTLS" in features:
                 _must(wire, dialogue, smtp.STARTTLS)
                 wire.start_tls(Trust(server.host, verify=False))
-                features = _hello(wire, dialogue)
+                features = self._hello(wire, dialogue)
             dialogue.window = GROUP if b"PIPELINING" in features else 1
             commands = [smtp.etrn(domain.encode()) for domain in self._settings.pf_etrn]
             for command, reply in _replies(wire, dialogue, *commands):
-                level = logging.INFO if reply.code // 100 == 2 else logging.WARNING
+                level = logging.INFO if verdict.fine(Phase.HELLO, reply.code) else logging.WARNING
                 LOG.log(level, "%s", log.line("outgoing", etrn=str(server), asked=command.told, reply=reply.words))
             wire.send(smtp.QUIT.line)  # its answer is not worth a round trip
         finally:
             wire.close()
 
-
-def _hello(wire: Wire, dialogue: Dialogue[Reply]) -> Features:
-    return smtp.features(_must(wire, dialogue, smtp.hello(b"EHLO", session.own_name())))
+    def _hello(self, wire: Wire, dialogue: Dialogue[Reply]) -> Features:
+        name = self._settings.pf_helo_name or helo.full_name()
+        return smtp.features(_must(wire, dialogue, smtp.hello(b"EHLO", session.own_name(name, wire))))
 
 
 def _must(wire: Wire, dialogue: Dialogue[Reply], command: Command) -> Reply:
     """Return the reply to *command*; PeerError if it refuses."""
     ((_, reply),) = _replies(wire, dialogue, command)
-    if reply.code // 100 != 2:
+    if not verdict.fine(Phase.HELLO, reply.code):
         raise PeerError(f"{command.told} was refused: {visible(reply.words)}")
     return reply
 

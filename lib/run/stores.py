@@ -17,6 +17,7 @@ from lib.halt import Halt, Signals
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Unwatched, Watch
 from lib.run.batch import Batch
+from lib.smtp.health import Learned
 from lib.smtp.session import way
 from lib.store import recovery
 from lib.store.clock import UNMOVED, Shift
@@ -24,7 +25,7 @@ from lib.store.duds import Duds
 from lib.store.journal import Ledger, damage_told
 from lib.store.journal_facts import OWED, Entry, Spooled, Status, Stepped
 from lib.store.spool import Corrupt, Spool, Stored
-from lib.store.state import State
+from lib.store.state import ReceiverState, State
 
 LOG = logging.getLogger("popfetch.spool")
 
@@ -53,11 +54,18 @@ class Workplace:
         accounts, halt = dict(state.accounts), Halt(signals)
         while self.buried:
             clerk.tally(self.buried.pop()).duds += 1
-        batch = Batch(settings, clerk, way(settings, halt.begun), origin, watch, accounts, halt)
+        to = way(settings, halt.begun)
+        known = state.receiver if state.receiver.place == str(to) else ReceiverState()
+        learned = Learned(known.alone, known.limit, known.stopped)
+        batch = Batch(settings, clerk, to, origin, watch, accounts, halt, learned)
         if self.ledger.damages:
             batch.complaints.append(StorageError(damage_told(self.ledger.damages)))
         batch.complaints.extend(StorageError(one.why) for one in self.corrupt if one.unreadable)
         return batch
+
+    def remembered(self, batch: Batch) -> ReceiverState:
+        """Return what the next pass should know of the receiver."""
+        return ReceiverState(str(batch.way), *batch.pool.health.learned)
 
     @property
     def owed(self) -> int:

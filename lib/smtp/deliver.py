@@ -1,242 +1,244 @@
-"""Send spooled messages over one connection, and tell of every recipient what the receiver said.
+"""Carry errands over one connection after the other, and tell of every recipient what the receiver said.
 
 With PIPELINING an envelope is one group, and the content of one message goes out with the envelope of the next: one
-round trip a message. A message whose final dot went out and whose verdict never came stays in the spool for a later
-pass, never for this one (RFC 1047). What fails before the dot is tried once more on a new connection; failing again is
-the receiver's, but in a later pass the message's own: it waits, and the next goes on. Three messages in a row that it
-would not take now are the receiver's.
+round trip a message. What a reply means is the verdict table's matter, what a transaction comes to the transaction's;
+here is only what follows for the connection and the order of the messages:
+
+* A connection of which it is not known what the receiver makes of the next command is closed without a dot.
+* A message whose final dot went out and whose verdict never came stays in the spool for a later pass (RFC 1047).
+* A message at which a connection broke goes behind all others; the second time it waits for a later pass.
 """
 
+import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from threading import Lock
+from dataclasses import replace
+from functools import partial
 
-from lib.delivery.parcel import Errand, Feed, Parcel, Result
-from lib.errors import LostError, PeerError, PopfetchError, ReceiverError, StoppedError
-from lib.smtp import smtp
+from lib.delivery.parcel import Answer, Cause, Errand, Result, Work
+from lib.errors import LostError, PeerError, PopfetchError, ReceiverError, SilenceError, StoppedError
+from lib.report import log
+from lib.smtp import exchange, smtp
+from lib.smtp.exchange import MOST_REFUSALS
+from lib.smtp.health import Health
 from lib.smtp.session import Courier
-from lib.smtp.transaction import Transaction, content
+from lib.smtp.transaction import State, Transaction
+from lib.smtp.verdict import Next, Past, Then
 from lib.visible import visible
 
-# Messages in a row, over all connections, that the receiver would not take now.
-FAULTS_IN_A_ROW = 3
-# How long to listen for the reason why a server broke off while the content was sent, seconds.
-LAST_WORDS = 2.0
-
-Chunks = Callable[[Parcel], Iterator[bytes]]
-Blame = Callable[[Parcel, str], None]
-Done = Callable[[Result], Iterable[Errand]]
+LOG = logging.getLogger("popfetch.deliver")
 
 
-class Health:
-    """What all connections together know of the receiver. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._faults = 0
-        self._working: set[Courier] = set()
-        self._down = False
-        self._told = False
-
-    def opened(self, courier: Courier) -> None:
-        """Note that *courier* was greeted: until it is refused, the receiver is not down."""
-        with self._lock:
-            self._working.add(courier)
-
-    def ended(self, courier: Courier) -> None:
-        """Note that *courier* carries nothing any more, whatever the reason."""
-        with self._lock:
-            self._working.discard(courier)
-
-    def fine(self) -> None:
-        """Note that a message was taken."""
-        with self._lock:
-            self._faults = 0
-
-    def fault(self, words: bytes) -> None:
-        """Note that a message was not taken now; ReceiverError when it is the third in a row."""
-        with self._lock:
-            self._faults += 1
-            if self._faults >= FAULTS_IN_A_ROW:
-                self._down = True
-                raise ReceiverError(f"the receiver would not take {self._faults} messages in a row: {visible(words)}")
-
-    def down(self) -> bool:
-        """Say, once, that the receiver is down; asked when a courier was refused: it is when no other one works."""
-        with self._lock:
-            down = (self._down or not self._working) and not self._told
-            self._told = self._told or down
-            return down
+OF_THE_MESSAGE = {Then.OUT_OF_STEP, Then.BREAK_OFF, Then.DEFER_MESSAGE, Then.IN_DOUBT}
+# After these nothing may be said, QUIT included: it might be taken for content.
+MUTE = {Then.OUT_OF_STEP, Then.IN_DOUBT}
+BREAKS = {Then.OUT_OF_STEP, Then.BREAK_OFF}
 
 
 class Deliver:
-    """One connection and what is on its way over it."""
+    """One courier's work: a connection at a time, and what is on its way over it."""
 
-    def __init__(self, courier: Courier, health: Health, chunks: Chunks, blame: Blame) -> None:
-        """Use *courier*; *chunks* reads a message's body, *blame* hears of one that must go last from now on."""
-        self._blame = blame
+    def __init__(self, courier: Courier, health: Health, work: Work) -> None:
+        """Use *courier*, which may be open already."""
         self._courier = courier
         self._health = health
-        self._chunks = chunks
+        self._work = work
         self._todo: deque[Errand] = deque()
         self._announced: deque[Transaction] = deque()
-        self._dotted = False
+        self._in_hand: Transaction | None = None
+        self._limit = 0  # messages that this connection may carry
 
-    def run(self, feed: Feed, done: Done) -> None:
-        """Carry errands until there are no more; ReceiverError when this connection, or the receiver, is refused.
+    def run(self) -> None:
+        """Carry errands until there are no more.
 
-        StoppedError when the pass is halted and this connection has had its time.
-
-        What was not decided by then is given back to *feed*.
+        Raises ReceiverError when this connection, or the receiver, is refused; StoppedError when the pass is halted and
+        this connection has had its time. What was not decided by then is given back.
         """
+        self._health.opens(self._courier)
         try:
-            while (errand := self._todo.popleft() if self._todo else feed.take()) is not None:
-                self._serve(errand, feed, done)
+            while (errand := self._next()) is not None:
+                self._serve(errand)
         except PopfetchError:
             raise
         except Exception:
-            if self._announced:  # a bug of ours: the message that it happens at must not be carried round for ever
-                self._blame(self._announced.popleft().errand.parcel, "a bug of this program")
+            if self._in_hand is not None:  # a bug of ours: the message must not be carried round for ever
+                self._work.broke(self._in_hand.errand.parcel, "a bug of this program")
+                self._announced = deque(one for one in self._announced if one is not self._in_hand)
             raise
         finally:
-            for errand in (*(one.errand for one in self._announced), *self._todo):
-                feed.give_back(errand)
+            for errand in reversed((*(one.errand for one in self._announced), *self._todo)):
+                self._work.give_back(errand)
             self._courier.close()
             self._health.ended(self._courier)
 
-    def _serve(self, errand: Errand, feed: Feed, done: Done) -> None:
+    def _next(self) -> Errand | None:
+        self._in_hand = None
+        if self._todo and not self._work.stopped:
+            return self._todo.popleft()
+        return None if self._todo else self._work.take()
+
+    def _serve(self, errand: Errand) -> None:
+        """Carry *errand*, and whatever follows it over the same connection."""
+        try:
+            self._make_ready()
+        except PopfetchError:
+            self._todo.appendleft(errand)
+            raise
+        self._announce(errand, behind=False)
+        while self._announced:
+            transaction = self._announced[0]
+            self._in_hand = transaction
+            slow = False
+            try:
+                self._carry(transaction)
+            except StoppedError:
+                self._stopped(transaction)
+                raise
+            except (LostError, PeerError) as error:
+                slow = isinstance(error, SilenceError)
+                transaction.broken(str(error).encode(), nonsense=isinstance(error, PeerError))
+            self._conclude(transaction, slow=slow)
+
+    # --- the connection ---------------------------------------------------------------------------------------------
+
+    def _make_ready(self) -> None:
+        """See to it that there is a connection that takes a message. ReceiverError, StoppedError."""
         courier = self._courier
-        self._announced = deque([Transaction(errand, courier.features)])
-        if courier.wire is not None and courier.wire.stale:
+        if courier.connected and (self._worn or courier.spoilt):
             courier.close()
-        if courier.wire is None:
+        if not courier.connected:
             courier.open()
-        self._health.opened(courier)
-        self._announced.clear()
-        self._announce(errand)
-        try:
-            while self._announced:
-                self._carry(self._announced[0], feed, done)
-                self._conclude(self._announced.popleft(), done)
-        except StoppedError as error:
-            courier.close()
-            if self._dotted:
-                self._lost(error, done)
-            raise
-        except (LostError, PeerError) as error:
-            courier.close()
-            self._lost(error, done)
+        if not courier.begun:
+            self._limit = self._health.limit()
 
-    def _lost(self, error: LostError | PeerError | StoppedError, done: Done) -> None:
-        """Decide what becomes of the messages that were on their way when the connection broke."""
-        transaction = self._announced[0]
-        errand = transaction.errand
-        decided = self._dotted or errand.tries > 0
-        if self._dotted:
-            transaction.in_doubt()
-        elif decided:
-            self._break_off(transaction, error)
-        else:
-            errand.tries += 1
-            self._todo.append(errand)
-        self._announced.popleft()
-        self._todo.extend(other.errand for other in self._announced)
-        self._announced.clear()
-        if decided:
-            self._conclude(transaction, done)
+    @property
+    def _worn(self) -> bool:
+        """Say whether this connection should carry nothing more."""
+        courier = self._courier
+        return courier.refusals >= MOST_REFUSALS or 0 < self._limit <= courier.taken
 
-    def _break_off(self, transaction: Transaction, error: PopfetchError) -> None:
-        """Blame the receiver, the first time; in later passes it is the message, lest it block all others for ever."""
-        parcel = transaction.errand.parcel
-        self._blame(parcel, str(error))
-        if not parcel.suspect:
-            raise ReceiverError(f"the receiver breaks off: {error}") from error
-        transaction.broken_off(str(error).encode())
-
-    def _announce(self, errand: Errand) -> None:
-        transaction = Transaction(errand, self._courier.features)
+    def _announce(self, errand: Errand, *, behind: bool) -> None:
+        courier = self._courier
+        transaction = Transaction(errand, courier.features, courier.way.spare)
+        transaction.begin(Past(behind=behind))
         self._announced.append(transaction)
-        if self._courier.pipelining:
-            self._courier.dialogue.ask(*transaction.commands())
+        if courier.pipelining and transaction.commands:
+            resets = (smtp.RSET,) if courier.unreset and not behind else ()
+            courier.dialogue.ask(*resets, *transaction.commands)
 
-    def _carry(self, transaction: Transaction, feed: Feed, done: Done) -> None:
+    # --- a transaction ----------------------------------------------------------------------------------------------
+
+    def _carry(self, transaction: Transaction) -> None:
         """Bring a transaction to its verdicts; the next one's envelope goes out with its content."""
-        self._dotted = False
-        if transaction.asked:
-            self._hear_envelope(transaction)
-        if transaction.open:
-            self._send_content(transaction, feed)
-            self._hear_verdicts(transaction, done)
-        elif transaction.lone_dot:
-            self._courier.ask(smtp.LONE_DOT)
-        elif transaction.begun:
-            self._courier.ask(smtp.RSET)
-
-    def _hear_envelope(self, transaction: Transaction) -> None:
-        """Hear MAIL, each RCPT and DATA; without PIPELINING each is asked when the one before was heard."""
-        courier = self._courier
-        mail, *rcpts, data = transaction.commands()
-        if courier.pipelining:
-            transaction.hear_mail(courier.hear()[1])
-            for who in transaction.asked:
-                transaction.hear_rcpt(who, courier.hear()[1])
-            transaction.hear_data(courier.hear()[1])
-        elif transaction.hear_mail(courier.ask(mail)):
-            for who, rcpt in zip(transaction.asked, rcpts, strict=True):
-                transaction.hear_rcpt(who, courier.ask(rcpt))
-            if transaction.accepted:
-                transaction.hear_data(courier.ask(data))
-
-    def _send_content(self, transaction: Transaction, feed: Feed) -> None:
-        courier, errand = self._courier, transaction.errand
-        wire = courier.wire
-        if wire is None:
-            raise LostError("the connection is closed")
-        last = b""
-        try:
-            for part in content(errand, self._chunks(errand.parcel)):
-                wire.send(last)
-                last = part
-        except LostError:
-            self._hear_last_words(transaction)
-            raise
-        further = (smtp.FURTHER_VERDICT,) * (len(transaction.accepted) - 1) if courier.way.lmtp else ()
-        courier.dialogue.ask(smtp.content(last), *further)
-        if courier.pipelining:
-            follower = self._todo.popleft() if self._todo else feed.poll()
-            if follower is not None:
-                self._announce(follower)
-        self._dotted = True
-
-    def _hear_last_words(self, transaction: Transaction) -> None:
-        """Look for the reason why the server broke off in the middle: a refusal of the message, as a rule."""
-        courier = self._courier
-        if courier.wire is None:
+        if not transaction.commands:
             return
-        courier.wire.silence = LAST_WORDS
-        courier.dialogue.ask(smtp.FURTHER_VERDICT)
-        with suppress(LostError, PeerError):
-            self._dotted = transaction.hear_last_words(courier.hear()[1])
+        courier, health = self._courier, self._health
+        others = not transaction.errand.turned_away and health.others(courier)
+        behind, unreset = transaction.past.behind, courier.unreset
+        transaction.begin(Past(not courier.begun, courier.taken > 0, 0, health.passed, others, behind, unreset))
+        courier.begun += 1
+        exchange.hear_envelope(courier, transaction)
+        if transaction.state is State.CONTENT:
+            courier.must_be_in_step()
+            if exchange.send_content(courier, transaction, self._work.body(transaction.errand.parcel)):
+                self._announce_the_next()
+                exchange.hear_verdicts(courier, transaction, partial(self._told, transaction))
+        elif transaction.state is State.NOBODY:
+            transaction.hear_lone_dot(courier.ask(smtp.LONE_DOT))
+        elif courier.broken and not transaction.past.fresh:
+            transaction.misled()
 
-    def _hear_verdicts(self, transaction: Transaction, done: Done) -> None:
-        """Hear what became of it; a verdict of LMTP is told at once, for the next one may be long in coming."""
+    def _announce_the_next(self) -> None:
         courier = self._courier
-        courier.await_verdict(True)
-        everybody = transaction.accepted
-        apart = [[one] for one in everybody] if courier.way.lmtp else [everybody]
-        for turn, who in enumerate(apart, 1):
-            transaction.hear_verdict(who, courier.hear()[1])
-            if turn < len(apart):
-                done(Result(transaction.errand, {one: transaction.answers[one] for one in who}, final=False))
-        courier.await_verdict(False)
+        last = courier.refusals >= MOST_REFUSALS or 0 < self._limit <= courier.taken + 1
+        if last or self._health.alone or not courier.pipelining:
+            return
+        follower = self._todo.popleft() if self._todo else self._work.poll()
+        if follower is not None:
+            self._announce(follower, behind=True)
 
-    def _conclude(self, transaction: Transaction, done: Done) -> None:
-        """Tell what a transaction came to, and what that says of the receiver."""
-        self._todo.extend(transaction.further())
-        self._todo.extend(done(transaction.result()))
-        fault = transaction.fault
-        if fault:
-            self._health.fault(fault)
-        elif any(answer.status == "accepted" for answer in transaction.answers.values()):
-            self._health.fine()
+    def _told(self, transaction: Transaction, who: bytes) -> None:
+        """Have a verdict of LMTP written down while others are still to come."""
+        left = tuple(one for one in transaction.accepted if one not in transaction.answers)
+        self._tell(transaction.errand, {who: transaction.answers[who]}, left)
+
+    # --- what it comes to -------------------------------------------------------------------------------------------
+
+    def _tell(self, errand: Errand, answers: dict[bytes, Answer], left: tuple[bytes, ...]) -> None:
+        """Have answers written down; what follows from them is done next."""
+        if answers:
+            self._todo.extend(self._work.heard(Result(errand, answers, left)))
+
+    def _conclude(self, transaction: Transaction, *, slow: bool) -> None:
+        """Tell what a transaction came to, and do what follows for connection and message."""
+        courier = self._courier
+        self._announced.popleft()
+        if transaction.closes:
+            if transaction.end.then in MUTE:
+                courier.abandon()
+            else:
+                courier.close()
+            self._todo.extendleft(reversed([one.errand for one in self._announced]))
+            self._announced.clear()
+        else:
+            courier.unreset = transaction.unreset
+        result = transaction.result()
+        rest = replace(result.errand, recipients=result.left)
+        if transaction.end.then in OF_THE_MESSAGE:
+            self._failed(transaction, result, rest, slow=slow)
+            return
+        self._tell(rest, result.answers, result.left)
+        if transaction.taken:
+            courier.taken += 1
+            self._health.taken(transaction.errand)
+            self._health.carried(courier.taken)
+        self._go_on(transaction, rest)
+
+    def _go_on(self, transaction: Transaction, rest: Errand) -> None:
+        """Ask those who are left, over this connection or the next; ReceiverError where that cannot be."""
+        then, words = transaction.end.then, transaction.end.words
+        if rest.recipients:
+            self._todo.appendleft(rest)
+        if then is Then.USED_UP and words:
+            rest.used_up = self._courier.taken
+            self._note("used up", words)
+        elif then is Then.TURNED_AWAY:
+            rest.turned_away = True
+            raise ReceiverError(f"the receiver takes no mail over this connection: {visible(words)}")
+        elif then is Then.RECEIVER_DOWN:
+            self._health.condemn()
+            raise ReceiverError(f"the receiver takes no mail now: {visible(words)}{transaction.end.hint}")
+
+    def _failed(self, transaction: Transaction, result: Result, rest: Errand, *, slow: bool) -> None:
+        """Put off a message that was not taken: at once to a new connection, behind all others, or to a later pass."""
+        then, words, fresh = transaction.end.then, transaction.end.words, transaction.past.fresh
+        if then is Then.OUT_OF_STEP and transaction.past.behind:
+            self._health.stumbled()
+        if then in BREAKS:
+            self._note("out of step" if then is Then.OUT_OF_STEP else "broken off", words)
+        found = self._health.failed(rest, then, fresh=fresh, slow=slow)
+        if found is Next.AT_ONCE:
+            self._todo.appendleft(rest)
+            return
+        owed = dict.fromkeys(result.left, Answer("owed", words, Cause.MESSAGE))
+        if then in BREAKS:
+            self._work.broke(rest.parcel, words.decode("utf-8", "backslashreplace"))
+            rest.broke = True
+        behind = found is Next.BEHIND
+        self._tell(rest, result.answers | owed, result.left if behind else ())
+        if behind:
+            self._work.put_behind(rest)
+        if found is Next.STOPS:
+            told = f"the receiver would not take {self._health.in_a_row} messages in a row"
+            raise ReceiverError(f"{told}: {visible(words)}{transaction.end.hint}")
+
+    def _stopped(self, transaction: Transaction) -> None:
+        """Leave all as it is: who was halted tells nothing of the receiver, or of a message whose dot is not out."""
+        self._courier.abandon()
+        if transaction.state is State.DOTTED:
+            self._announced.popleft()
+            transaction.in_doubt()
+            result = transaction.result()
+            self._tell(transaction.errand, result.answers, result.left)
+
+    def _note(self, what: str, words: bytes) -> None:
+        LOG.info("%s", log.line("courier", note=what, messages=self._courier.taken, words=words))

@@ -4,14 +4,13 @@ Whatever goes wrong while it is opened is the receiver's: a ReceiverError that n
 """
 
 import re
-import socket
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from lib.auth import sasl
-from lib.config import password
+from lib.config import helo, password
 from lib.config.settings import HostPort, Settings, Tls, UnixPath
 from lib.errors import LostError, PeerError, ReceiverError, SilenceError, StoppedError, TlsError
 from lib.halt import Halt, Stop, never
@@ -31,7 +30,7 @@ MECHANISMS = (b"PLAIN", b"LOGIN", b"CRAM-MD5")
 # Where to look when the receiver refuses us before there is any mail.
 HINTS = {
     Phase.GREETING: ": see pf_smtp_server",
-    Phase.HELLO: ": see pf_smtp_protocol",
+    Phase.HELLO: ": see pf_smtp_protocol and pf_helo_name",
     Phase.TLS: ": see pf_smtp_tls",
     Phase.AUTH: ": see pf_smtp_user and pf_smtp_password",
 }
@@ -47,6 +46,8 @@ class Way(NamedTuple):
     authorities: Path | None
     login: sasl.Login | None
     patience: float
+    helo: str = ""  # "" for the address of our end
+    spare: bytes = b""  # the sender to be tried when neither a message's own nor the null one is taken
 
     def __str__(self) -> str:
         """Name the receiver as pf_smtp_server does."""
@@ -61,7 +62,10 @@ def way(settings: Settings, stop: Stop = never) -> Way:
         login = sasl.Login(settings.pf_smtp_user.encode(), word, b"", 0)
     lmtp = settings.pf_smtp_protocol == "lmtp"
     server, patience = settings.pf_smtp_server, float(settings.pf_smtp_timeout)
-    return Way(server, lmtp, settings.pf_smtp_tls, settings.pf_tls_ca, login, patience)
+    name = settings.pf_helo_name or helo.full_name()
+    spare = settings.pf_dflt_address or f"popfetch@{name or helo.LITERAL}"
+    tls, authorities = settings.pf_smtp_tls, settings.pf_tls_ca
+    return Way(server, lmtp, tls, authorities, login, patience, name, spare.encode())
 
 
 class Courier:
@@ -74,8 +78,20 @@ class Courier:
         self.features = Features({})
         self.dialogue: Dialogue[Reply] = Dialogue(smtp.Framer())
         self.wire: Wire | None = None
+        self.broken: PeerError | None = None  # by words that nobody asked for, or that are none
+        self.begun = self.taken = self.refusals = 0  # transactions, messages and refused commands of this connection
+        self.unreset = False  # the receiver may still hold a transaction
         self._heard: deque[tuple[Command, Reply]] = deque()
-        self._broken: PeerError | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Say whether there is a connection."""
+        return self.wire is not None
+
+    @property
+    def spoilt(self) -> bool:
+        """Say whether the receiver has spoken or left while nothing was owed."""
+        return self.broken is not None or self.wire is None or self.wire.stale
 
     @property
     def pipelining(self) -> bool:
@@ -103,7 +119,8 @@ class Courier:
             self.wire = Wire.connect(place.host, place.port, SILENCE, self._halt.begun)
         self.wire.whole = True
         self._heard.clear()
-        self._broken = None
+        self.broken, self.unreset = None, False
+        self.begun = self.taken = self.refusals = 0
         if self.way.tls is Tls.IMPLICIT:
             self.wire.start_tls(self._trust())
         self.dialogue = Dialogue(smtp.Framer())
@@ -130,7 +147,8 @@ class Courier:
         return Trust(name, self.way.authorities, verify=not LOOPBACK.match(address))
 
     def _hello(self) -> None:
-        name = own_name()
+        assert self.wire is not None  # noqa: S101 - it has just answered
+        name = own_name(self.way.helo, self.wire)
         reply = self.ask(smtp.hello(b"LHLO" if self.way.lmtp else b"EHLO", name))
         if reply.code // 100 == 5 and reply.code != 530 and not self.way.lmtp:
             reply = self._must(Phase.HELLO, smtp.hello(b"HELO", name))
@@ -176,8 +194,7 @@ class Courier:
         """Ask one command and return its reply; nothing else may be owed, and nothing may follow it."""
         self.dialogue.ask(command)
         reply = self.hear()[1]
-        if self._broken is not None:
-            raise self._broken
+        self.must_be_in_step()
         return reply
 
     def hear(self) -> tuple[Command, Reply]:
@@ -188,13 +205,30 @@ class Courier:
         if self.wire is None:
             raise LostError(f"{self.way}: not connected")
         while not self._heard:
-            if self._broken is not None:
-                raise self._broken
+            self.must_be_in_step()
             try:
                 self._heard.extend(self.wire.step(self.dialogue))
             except PeerError as error:
-                self._broken = error
-        return self._heard.popleft()
+                self.broken = error
+        command, reply = self._heard.popleft()
+        self.refusals += verdict.refused(reply.code)
+        return command, reply
+
+    def must_be_in_step(self) -> None:
+        """Raise PeerError if the receiver has said what nobody asked for."""
+        if self.broken is not None:
+            raise self.broken
+
+    def send(self, octets: bytes) -> None:
+        """Send content. LostError, StoppedError."""
+        if self.wire is None:
+            raise LostError(f"{self.way}: not connected")
+        self.wire.send(octets)
+
+    def be_patient(self, seconds: float) -> None:
+        """Wait so long for whatever is owed next."""
+        if self.wire is not None:
+            self.wire.silence = seconds
 
     def await_verdict(self, yes: bool) -> None:
         """Be as patient as the wait for a verdict asks, for a copy more may hang on it; or no longer."""
@@ -202,23 +236,22 @@ class Courier:
             self.wire.silence = self.way.patience if yes else SILENCE
             self.wire.stop = self._halt.deaf if yes else self._halt.overdue
 
-    @property
-    def owed(self) -> bool:
-        """Say whether a reply is still to come or to be read."""
-        return bool(self._heard) or not self.dialogue.idle
-
     def close(self) -> None:
         """Close; a QUIT is sent if nothing is owed, its answer not waited for. Never raises."""
+        if self.wire is not None and self.dialogue.idle and self.broken is None:
+            with suppress(LostError, StoppedError):
+                self.wire.send(smtp.QUIT.line)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close without a word: what the receiver would take it for is not known. Never raises."""
         wire, self.wire = self.wire, None
-        if wire is None:
-            return
-        if self.dialogue.idle:
-            with suppress(LostError):
-                wire.send(smtp.QUIT.line)
-        wire.close()
+        if wire is not None:
+            wire.close()
 
 
-def own_name() -> bytes:
-    """Return this machine's name as it may stand in EHLO, without asking the DNS (a line may be down)."""
-    name = socket.gethostname()
-    return name.encode() if re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?", name) else b"localhost"
+def own_name(name: str, wire: Wire) -> bytes:
+    """Return what EHLO says: *name*, or where there is none the address of our end (RFC 5321 §4.1.3)."""
+    address = wire.own_address
+    literal = f"[{'IPv6:' if ':' in address else ''}{address}]" if address else helo.LITERAL
+    return (name or literal).encode()

@@ -17,8 +17,6 @@ from lib.visible import visible
 MAX_LINE = 8192
 MAX_REPLY = 32 << 10
 SHOWN = 80  # characters of a line that is no reply; it may hold anything, a password that came back included
-# RFC 5321 §4.5.3.1.8: every server takes at least 100 recipients; a group of them fits any socket buffer.
-MAX_RECIPIENTS = 100
 
 REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 

@@ -1,21 +1,21 @@
 """One SMTP or LMTP transaction as a value: what is said, what was heard, what it comes to. No I/O.
 
-What is heard is judged by the verdict table. A transaction takes at most 100 recipients; those that are left over, or
-that the receiver wants in another transaction, come back as a further errand, and so does a message whose sender was
-refused, with the null sender.
+What is heard is judged by the verdict table; here it is only kept for whom it was said. Whoever is not decided by it is
+left: recipients over the hundred of a transaction, those that the receiver wants in another one, all of them when the
+sender was refused or the connection takes no more. An attempt decides or leaves each of its recipients, and no other.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from enum import Enum, auto
+from typing import NamedTuple
 
 from lib.delivery.parcel import Answer, Cause, Errand, Result
-from lib.errors import ReceiverError
 from lib.mail.message import Canon
 from lib.net.dialogue import Command
 from lib.smtp import smtp, verdict
 from lib.smtp.smtp import Features, Reply, Stuffing
-from lib.smtp.verdict import Phase, Then
-from lib.visible import visible
+from lib.smtp.verdict import Past, Phase, Stage, Then
 
 # Content is written in parts of about this size.
 PART = 128 << 10
@@ -23,152 +23,347 @@ IN_DOUBT = b"connection lost after the final dot; it may have been taken"
 NO_UTF8 = b"553 5.6.7 the receiver offers no SMTPUTF8 for this address"
 TOO_LARGE = b"552 5.3.4 larger than the %d octets that the receiver takes"
 
-STATUS = {Then.GO: "accepted", Then.OWED: "owed", Then.ANOTHER: "owed", Then.LATER: "owed", Then.REFUSED: "refused"}
+ACCEPTED, OWED, REFUSED = "accepted", "owed", "refused"
+
+# What a recipient is told to be by a verdict that decides, and what that was about.
+ANSWERS = {
+    Then.GO: (ACCEPTED, Cause.RECIPIENT),
+    Then.DEFER_RECIPIENT: (OWED, Cause.RECIPIENT),
+    Then.REFUSE_RECIPIENT: (REFUSED, Cause.RECIPIENT),
+    Then.DEFER_MESSAGE: (OWED, Cause.MESSAGE),
+    Then.REFUSE_CONTENT: (REFUSED, Cause.CONTENT),
+    Then.IN_DOUBT: (OWED, Cause.DOUBT),
+}
+# What ends a transaction at once: nothing more of it is said or heard.
+ENDS = {Then.RECEIVER_DOWN, Then.TURNED_AWAY, Then.OUT_OF_STEP, Then.BREAK_OFF}
+# What a recipient's reply may mean, if those of the others allow it.
+WAIT_AND_SEE = {Then.ANOTHER_TRANSACTION, Then.USED_UP, Then.NEXT_SENDER}
+# What closes the connection.
+CLOSES = {*ENDS, Then.USED_UP}
+
+
+class State(Enum):
+    """What the receiver holds of a transaction."""
+
+    UNASKED = auto()  # nothing was heard of it
+    OPEN = auto()  # its sender; recipients are added
+    REFUSED = auto()  # not even its sender: what is said to its recipients counts for nobody
+    CONTENT = auto()  # its recipients; the content is due
+    NOBODY = auto()  # no recipient, and yet content is due: a lone dot
+    DOTTED = auto()  # all of it, and has not said what becomes of it
+    OVER = auto()  # nothing any more
+    LEFT_OPEN = auto()  # perhaps all of it: RSET before anything else
+    UNKNOWN = auto()  # not known: the connection is closed, without a dot
+
+
+class End(NamedTuple):
+    """How a transaction ended: what follows, the receiver's words, and the setting that may help."""
+
+    then: Then
+    words: bytes = b""
+    hint: str = ""
+
+
+DECIDED = {State.REFUSED, State.NOBODY, State.OVER, State.LEFT_OPEN}
 
 
 class Transaction:
-    """One errand before one receiver."""
+    """One attempt at an errand, before one receiver."""
 
-    def __init__(self, errand: Errand, offered: Features) -> None:
-        """Choose whom it is for, by what the receiver offered."""
+    def __init__(self, errand: Errand, offered: Features, spare: bytes = b"") -> None:
+        """Choose whom it is for, by what the receiver offered; *spare* is the last sender to be tried."""
         utf8 = b"SMTPUTF8" in offered
-        self.errand = errand
-        self.offered = offered
+        self.errand = self._again = errand
         self.sender = errand.sender if utf8 or errand.sender.isascii() else b""
-        first, self._rest = errand.recipients[: smtp.MAX_RECIPIENTS], errand.recipients[smtp.MAX_RECIPIENTS :]
+        self._spare = spare if utf8 or spare.isascii() else b""
+        first, self._rest = errand.recipients[: errand.most], errand.recipients[errand.most :]
         self.asked = [who for who in first if utf8 or who.isascii()]
-        self.answers = {who: Answer("refused", NO_UTF8) for who in first if not (utf8 or who.isascii())}
-        self._another: list[bytes] = []
+        self.answers = {who: Answer(REFUSED, NO_UTF8) for who in first if not (utf8 or who.isascii())}
         self.accepted: list[bytes] = []
-        self._mail = Then.GO
-        self._null_sender = False
-        self._commands: list[Command] = []
-        self.begun = False
-        self.open = False
-        self.lone_dot = False
-        self.faults: list[bytes] = []
+        self._held: dict[bytes, tuple[Then, Answer]] = {}  # whose reply means what it means by those of the others
+        self.state = State.UNASKED
+        self.end = End(Then.GO)
+        self.past = Past()
+        self.closing = False  # the receiver has said that it closes the connection
         if offered.size and errand.size > offered.size:
-            self._all(self.asked, Then.REFUSED, TOO_LARGE % offered.size, Cause.CONTENT)
+            self._decide(self.asked, Then.REFUSE_CONTENT, TOO_LARGE % offered.size)
             self.asked = []
+        self.commands = self._commands(offered) if self.asked else []
 
-    def commands(self) -> list[Command]:
-        """Return MAIL, the RCPTs and DATA; nothing when nobody can be asked."""
-        if not self.asked or self._commands:
-            return self._commands
+    def _commands(self, offered: Features) -> list[Command]:
+        """Return MAIL, the RCPTs and DATA."""
         utf8 = not all(address.isascii() for address in (self.sender, *self.asked))
         eightbit = self.errand.parcel.eightbit
-        extras = smtp.parameters(self.offered, size=self.errand.size, eightbit=eightbit, utf8=utf8)
-        self._commands = [smtp.mail(self.sender, tuple(extras)), *map(smtp.rcpt, self.asked), smtp.DATA]
-        return self._commands
+        extras = smtp.parameters(offered, size=self.errand.size, eightbit=eightbit, utf8=utf8)
+        return [smtp.mail(self.sender, tuple(extras)), *map(smtp.rcpt, self.asked), smtp.DATA]
+
+    # --- what is heard ----------------------------------------------------------------------------------------------
+
+    def begin(self, past: Past) -> None:
+        """Note what came before its first command is answered."""
+        self.past = past
+
+    def hear_reset(self, reply: Reply) -> None:
+        """Note the reply to an RSET that went before MAIL."""
+        if self._judged(Phase.RSET, reply) is Then.GO:
+            self.past = self.past._replace(unreset=False)
 
     def hear_mail(self, reply: Reply) -> bool:
         """Note the reply to MAIL; say whether the recipients may be asked."""
-        self._mail = judged(Phase.MAIL, reply)
-        self.begun = self._mail is Then.GO
-        if self._mail is Then.NO_SENDER and self.sender:
-            self._null_sender = True
-        elif not self.begun:
-            refused = self._mail is Then.NO_SENDER
-            then, cause = (Then.REFUSED, Cause.SENDER) if refused else (self._mail, Cause.MESSAGE)
-            self._all(self.asked, then, reply.words, cause)
-        return self.begun
+        then = self._judged(Phase.MAIL, reply)
+        if then is Then.GO:
+            self.state = State.OPEN
+            if self.past.unreset:  # to MAIL within a transaction it would have said 503
+                self.past = self.past._replace(unreset=False)
+            return True
+        if then is Then.USED_UP:
+            self._end(then, reply)
+        elif then not in ENDS:
+            self.state = State.REFUSED
+            if then is Then.NEXT_SENDER:
+                self._next_sender([*self.asked, *self._rest], Then.REFUSE_RECIPIENT, reply)
+            else:
+                self._fail(then, reply.words)
+        return False
 
     def hear_rcpt(self, who: bytes, reply: Reply) -> None:
-        """Note the reply to the RCPT of *who*; what a receiver says that has refused MAIL does not count."""
-        then = judged(Phase.RCPT, reply)
-        if not self.begun:
+        """Note the reply to the RCPT of *who*."""
+        if self.state is State.REFUSED:
+            self._hear_unasked(reply)
             return
+        then = self._judged(Phase.RCPT, reply)
         if then is Then.GO:
             self.accepted.append(who)
-        elif then is Then.ANOTHER and self.accepted:
-            self._another.append(who)
-        else:
-            self.answers[who] = Answer(STATUS[then], reply.words)
+        elif then is Then.USED_UP and verdict.closing(reply.code):
+            self._end(then, reply)
+        elif then in WAIT_AND_SEE:
+            self._held[who] = then, _for_now(then, reply)
+        elif then not in ENDS:
+            self._decide([who], then, reply.words)
+
+    def _hear_unasked(self, reply: Reply) -> None:
+        """Note what is said to a RCPT behind a refused MAIL: a recipient that it accepts belongs to something else."""
+        self.closing = self.closing or verdict.closing(reply.code)
+        if verdict.fine(Phase.RCPT, reply.code):
+            self._end(Then.OUT_OF_STEP, reply)
+
+    def no_data(self) -> None:
+        """Note that DATA is not asked, for nobody was accepted."""
+        if self.state is State.OPEN:
+            self.state = State.LEFT_OPEN
+            self._nobody_accepted()
 
     def hear_data(self, reply: Reply) -> None:
         """Note the reply to DATA; 354 although nobody was accepted asks for a lone dot."""
         if not self.accepted:
-            self.lone_dot = reply.code == 354
-            if reply.code == 421:
-                judged(Phase.DATA, reply)
+            self._hear_data_for_nobody(reply)
             return
-        then = judged(Phase.DATA, reply)
-        self.open = then is Then.GO
-        if not self.open:
-            self._all(self.accepted, then, reply.words, _of_content(then))
+        then = self._judged(Phase.DATA, reply)
+        if then is Then.GO:
+            self.state = State.CONTENT
+        elif then is Then.USED_UP:
+            self._end(then, reply)
+        elif then not in ENDS:
+            self.state = State.LEFT_OPEN
+            self._refused_at_data(then, reply)
 
-    def hear_verdict(self, who: list[bytes], reply: Reply) -> None:
-        """Note what came after the final dot for *who*: everybody with SMTP, one by one with LMTP.
+    def _hear_data_for_nobody(self, reply: Reply) -> None:
+        asked, self.closing = self.state is State.OPEN, self.closing or verdict.closing(reply.code)
+        content_due = verdict.fine(Phase.DATA, reply.code)
+        if not (content_due or verdict.refused(reply.code)) or (content_due and self.past.unreset):
+            # A lone dot would send the transaction that it holds: an empty message to somebody else.
+            self._end(Then.OUT_OF_STEP, reply)
+            return
+        self.state = State.NOBODY if content_due else State.LEFT_OPEN if asked else State.OVER
+        if asked:
+            self._nobody_accepted()
 
-        Once somebody has accepted it, a word about the receiver itself is no error: that must be written down first.
-        """
-        self.begun = self.open = False
-        then = Then.LATER if self._taken and _of_receiver(reply) else judged(Phase.DOT, reply)
-        self._all(who, then, reply.words, _of_content(then))
+    def _nobody_accepted(self) -> None:
+        meant = {then for then, _ in self._held.values()}
+        if Then.USED_UP in meant:
+            self.cut_short()
+        elif Then.NEXT_SENDER in meant:
+            refused = {who: answer for who, (then, answer) in self._held.items() if then is Then.NEXT_SENDER}
+            self._held = {who: held for who, held in self._held.items() if who not in refused}
+            self._sender_refused(refused)
+
+    def _refused_at_data(self, then: Then, reply: Reply) -> None:
+        everybody = self.accepted
+        if then is Then.NEXT_SENDER:
+            self._next_sender(everybody, verdict.plainly(Phase.DATA, reply.code), reply)
+        elif then is Then.ANOTHER_TRANSACTION:
+            others = any(then is Then.ANOTHER_TRANSACTION for then, _ in self._held.values())
+            most = len(everybody) if others else (len(everybody) + 1) // 2
+            self._again = replace(self.errand, most=most)
+        elif then is Then.DEFER_MESSAGE:
+            self._fail(then, reply.words)
+        else:
+            self._decide(everybody, then, reply.words)
+
+    def hear_lone_dot(self, reply: Reply) -> None:
+        """Note the reply to a dot for nobody; whatever it is, it counts for nobody."""
+        self.closing = self.closing or verdict.closing(reply.code)
+        self.state = State.OVER if verdict.fine(Phase.DOT, reply.code) else State.LEFT_OPEN
+
+    def dotted(self) -> None:
+        """Note that the final dot goes out."""
+        self.state = State.DOTTED
+
+    def hear_dot(self, reply: Reply) -> None:
+        """Note what came after the final dot for all recipients together."""
+        then = self._judged(Phase.DOT, reply)
+        if then is Then.IN_DOUBT:
+            self.in_doubt()
+        elif then not in ENDS:
+            self.state = State.OVER if then is Then.GO else State.LEFT_OPEN
+            if then is Then.DEFER_MESSAGE:
+                self._fail(then, reply.words)
+            else:
+                self._decide(self.accepted, then, reply.words)
+
+    def hear_dot_for(self, who: bytes, reply: Reply) -> None:
+        """Note what came after the final dot for *who*, as LMTP says it; for the last of them it is the end."""
+        then = self._judged(Phase.LMTP_DOT, reply)
+        self.closing = self.closing or verdict.closing(reply.code)
+        if then is Then.IN_DOUBT:
+            self.in_doubt()
+        elif then not in ENDS:
+            self._decide([who], then, reply.words)
+            if who == self.accepted[-1]:
+                self._all_heard(reply.words)
+
+    def _all_heard(self, words: bytes) -> None:
+        self.state = State.OVER if self.taken else State.LEFT_OPEN
+        if not self.taken and any(self.answers[who].status == OWED for who in self.accepted):
+            self._fail(Then.DEFER_MESSAGE, words)
 
     def hear_last_words(self, reply: Reply) -> bool:
         """Note why the receiver broke off before the final dot; say whether it is a verdict, which a 250 is not."""
-        if judged(Phase.DOT, reply) is Then.GO:
+        if not verdict.refused(reply.code):
             return False
-        self.hear_verdict(self.accepted, reply)
+        self.hear_dot(reply)
         return True
 
+    # --- how it ends ------------------------------------------------------------------------------------------------
+
+    def cut_short(self) -> None:
+        """Give up a connection that has heard too many refusals; who has no answer is left."""
+        self.end, self.state = End(Then.USED_UP), State.UNKNOWN
+
     def in_doubt(self) -> None:
-        """Note that the connection broke after the final dot: owed, and not to be sent again in this pass."""
-        self._all([who for who in self.accepted if who not in self.answers], Then.LATER, IN_DOUBT, Cause.DOUBT)
+        """Note that no verdict came for the final dot: owed, and not to be sent again in this pass."""
+        self.state = State.UNKNOWN
+        self._decide([who for who in self.accepted if who not in self.answers], Then.IN_DOUBT, IN_DOUBT)
+        if not self.taken:
+            self._fail(Then.IN_DOUBT, IN_DOUBT)
 
-    def broken_off(self, why: bytes) -> None:
-        """Note that the connection broke before the final dot: owed, and not to be tried again in this pass."""
-        self._null_sender = False
-        self._all([who for who in self.asked if who not in self.answers], Then.LATER, why, Cause.MESSAGE)
+    def misled(self) -> None:
+        """Note that more came than was asked for: which reply was whose is not known."""
+        self.end, self.state = End(Then.OUT_OF_STEP, b"a reply that nobody asked for"), State.UNKNOWN
 
-    def _all(self, who: list[bytes], then: Then, words: bytes, cause: Cause) -> None:
-        if who and then is Then.LATER:
-            self.faults.append(words)
-        self.answers.update((one, Answer(STATUS[then], words, cause)) for one in who)
+    def broken(self, why: bytes, *, nonsense: bool) -> None:
+        """Note that the connection broke: it hung up, was silent, or (*nonsense*) said what is no reply."""
+        if self.state in DECIDED:
+            self.closing = True
+            return
+        heard = Stage.BETWEEN if self.state is State.UNASKED else Stage.WITHIN
+        then = verdict.lost(Stage.DOTTED if self.state is State.DOTTED else heard, self.past, nonsense=nonsense)
+        if then is Then.IN_DOUBT:
+            self.in_doubt()
+        else:
+            self.end, self.state = End(then, why), State.UNKNOWN
+
+    def _judged(self, phase: Phase, reply: Reply) -> Then:
+        """Return what *reply* means; what ends the transaction is noted."""
+        if verdict.fine(phase, reply.code):
+            return Then.GO
+        past = self.past._replace(accepted=len(self.accepted))
+        then = verdict.judge(phase, reply.code, reply.words, past)
+        if then in ENDS:
+            self._end(then, reply)
+        return then
+
+    def _end(self, then: Then, reply: Reply) -> None:
+        self.end = End(then, reply.words, verdict.hint(reply.code, reply.words))
+        self.state = State.UNKNOWN
+
+    def _decide(self, who: Iterable[bytes], then: Then, words: bytes) -> None:
+        status, cause = ANSWERS[then]
+        self.answers.update((one, Answer(status, words, cause)) for one in who)
+
+    def _fail(self, then: Then, words: bytes) -> None:
+        """Note that the message is not taken now: nobody is asked any further."""
+        self.end = End(then, words)
+        self.answers.update((who, answer) for who, (_, answer) in self._held.items())
+        left = [who for who in (*self.asked, *self._rest) if who not in self.answers]
+        self._decide(left, Then.DEFER_MESSAGE, words)
+        self._held, self._rest = {}, ()
+
+    def _next_sender(self, who: list[bytes], then: Then, reply: Reply) -> None:
+        """Note that the sender is refused for *who*; where none is left to be tried, it is as the first was told."""
+        answer = Answer(ANSWERS[then][0], reply.words, Cause.SENDER)
+        self._sender_refused(dict.fromkeys(who, answer))
+
+    def _sender_refused(self, refusals: dict[bytes, Answer]) -> None:
+        senders = self.errand.senders
+        if senders is None:
+            senders = tuple(dict.fromkeys((self.sender, b"", self._spare)))[1:]
+        first = refusals | {who: said for who, said in self.errand.refusals.items() if who in refusals}
+        if senders:
+            self.end = End(Then.NEXT_SENDER)
+            self._again = replace(self.errand, sender=senders[0], senders=senders[1:], refusals=first)
+        else:
+            self.answers.update(first)
+            self._rest = tuple(who for who in self._rest if who not in first)
+
+    # --- what it comes to -------------------------------------------------------------------------------------------
 
     @property
-    def _taken(self) -> bool:
-        return any(answer.status == "accepted" for answer in self.answers.values())
+    def taken(self) -> bool:
+        """Say whether somebody has it."""
+        return any(answer.status == ACCEPTED for answer in self.answers.values())
 
     @property
-    def fault(self) -> bytes:
-        """Return why the message as a whole was not taken now, b"" when somebody has it."""
-        return b"" if self._taken or not self.faults else self.faults[-1]
+    def resets(self) -> bool:
+        """Say whether an RSET went before it."""
+        return self.past.unreset and not self.past.behind
 
-    def further(self) -> list[Errand]:
-        """Return what is to be tried at once in another transaction; nothing when the message is not taken now."""
-        if self._null_sender:
-            return [replace(self.errand, sender=b"")]
-        left = (*self._rest, *self._another)
-        return [replace(self.errand, recipients=left)] if left and not self.fault else []
+    @property
+    def known(self) -> bool:
+        """Say whether it is known what the receiver holds."""
+        return self.state is not State.UNKNOWN
+
+    @property
+    def closes(self) -> bool:
+        """Say whether the connection may carry nothing more."""
+        return self.closing or self.state is State.UNKNOWN
+
+    @property
+    def unreset(self) -> bool:
+        """Say whether the receiver may still hold this transaction, or the one before."""
+        return self.past.unreset or self.state is State.LEFT_OPEN
 
     def result(self) -> Result:
-        """Return the answers; the message is not decided while there are further errands."""
-        further = self.further()
-        owed = () if further else (*self._rest, *self._another)
-        answers = self.answers | dict.fromkeys(owed, Answer("owed", self.fault, Cause.MESSAGE))
-        return Result(self.errand, answers, final=not further)
+        """Return the answers; the message is not decided while somebody is left."""
+        answers, rest = self.answers, self._rest
+        if self.end.then is Then.OUT_OF_STEP:  # which reply was whose is not known
+            answers = {who: said for who, said in answers.items() if said.words == NO_UTF8}
+            left = tuple(who for who in self.errand.recipients if who not in answers)
+            return Result(self.errand, answers, left)
+        if self.end.then not in CLOSES:
+            decided = {who: said for who, (then, said) in self._held.items() if then is not Then.ANOTHER_TRANSACTION}
+            answers = answers | decided if decided else answers
+        left = (*(who for who in self.asked if who not in answers), *rest)
+        if len(left) + len(answers) != len(self.errand.recipients):
+            raise AssertionError("an attempt decides or leaves each of its recipients")
+        return Result(self._again, answers, left)
 
 
-def _of_content(then: Then) -> Cause:
-    """Return what a word at DATA or the final dot was about."""
-    return {Then.REFUSED: Cause.CONTENT, Then.LATER: Cause.MESSAGE}.get(then, Cause.RECIPIENT)
-
-
-def _of_receiver(reply: Reply) -> bool:
-    return verdict.judge(Phase.DOT, reply.code, reply.words) is Then.RECEIVER
-
-
-def judged(phase: Phase, reply: Reply) -> Then:
-    """Return what *reply* means; ReceiverError when it is about the receiver itself."""
-    if verdict.fine(phase, reply.code):
-        return Then.GO
-    then = verdict.judge(phase, reply.code, reply.words)
-    if then is Then.RECEIVER:
-        hint = verdict.HINTS.get(reply.code, "")
-        raise ReceiverError(f"the receiver takes no mail now ({phase.name}: {visible(reply.words)}){hint}")
-    return then
+def _for_now(then: Then, reply: Reply) -> Answer:
+    """Return what a recipient is told if nothing better comes of it."""
+    if then is Then.NEXT_SENDER:
+        return Answer(ANSWERS[verdict.plainly(Phase.RCPT, reply.code)][0], reply.words, Cause.SENDER)
+    return Answer(OWED, reply.words)
 
 
 def content(errand: Errand, body: Iterable[bytes]) -> Iterator[bytes]:

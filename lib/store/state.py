@@ -37,6 +37,15 @@ class AccountState:
     names_left_out: int = 0  # passes in a row in which its UIDL left out messages
 
 
+class ReceiverState(NamedTuple):
+    """What is remembered of the receiver at *place*; of another one nothing is known."""
+
+    place: str = ""
+    alone: bool = False  # it bears no envelope behind a final dot
+    limit: int = 0  # messages that it takes over one connection; 0: no limit is known
+    stopped: int = 0  # passes in a row that ended because it would not take several messages in a row
+
+
 class State(NamedTuple):
     """What is remembered of all passes; times in seconds since the epoch."""
 
@@ -51,6 +60,7 @@ class State(NamedTuple):
     clock_wall: float | None = None
     clock_up: float | None = None
     clock_doubt: float | None = None
+    receiver: ReceiverState = ReceiverState()
     damaged: str = ""  # why the file cannot be believed
 
     @property
@@ -116,7 +126,8 @@ def parse(data: bytes) -> State:
         raise ValueError("its end is missing")
     accounts = table.pop("accounts", {})
     known = {name: AccountState(**_checked(_ACCOUNT, told)) for name, told in _table(accounts).items()}
-    return State(**_checked(_STATE, table), accounts=known)
+    receiver = ReceiverState(**_checked(_RECEIVER, table.pop("receiver", {})))
+    return State(**_checked(_STATE, table), accounts=known, receiver=receiver)
 
 
 def dump(state: State) -> bytes:
@@ -125,10 +136,11 @@ def dump(state: State) -> bytes:
 
     accounts = {_plain(name): _told(account, _ACCOUNT) for name, account in state.accounts.items()}
     table = {"duds_in_a_row": state.duds_in_a_row, "tripped": state.tripped, **_told(state, _STATE)}
-    return tomli_w.dumps({**table, "accounts": accounts, **END}).encode()
+    receiver = _told(state.receiver, _RECEIVER)
+    return tomli_w.dumps({**table, "receiver": receiver, "accounts": accounts, **END}).encode()
 
 
-def _told(of: State | AccountState, rows: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+def _told(of: State | AccountState | ReceiverState, rows: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
     told = {name: getattr(of, name) for name in rows}
     return {name: _plain(value) if isinstance(value, str) else value for name, value in told.items() if value}
 
@@ -153,10 +165,11 @@ def _checked(rows: Mapping[str, tuple[type, ...]], told: object) -> dict[str, An
     return table
 
 
-def _rows(of: type[State | AccountState]) -> dict[str, tuple[type, ...]]:
+def _rows(of: type[State | AccountState | ReceiverState]) -> dict[str, tuple[type, ...]]:
     kinds: dict[object, tuple[type, ...]] = {int: (int,), str: (str,), bool: (bool,), float | None: (float, int)}
     return {name: kinds[kind] for name, kind in of.__annotations__.items() if kind in kinds and name != "damaged"}
 
 
 _STATE = _rows(State)
 _ACCOUNT = _rows(AccountState)
+_RECEIVER = _rows(ReceiverState)

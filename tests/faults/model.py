@@ -9,7 +9,7 @@ import re
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from lib.pop.session import Mailbox, Terms
 from lib.report.outcome import Tally, Unwatched
 from lib.run import stores
 from lib.smtp.smtp import Features, Reply
-from lib.smtp.transaction import Transaction
+from lib.smtp.transaction import State, Transaction
 from lib.store import recovery
 from lib.store.journal import Ledger
 from lib.store.spool import Spool, Stored
@@ -397,23 +397,30 @@ class World:
         if not self._errands or self._halted:
             return
         transaction = Transaction(self._errands.popleft(), Features({}))
-        if transaction.asked:
+        if transaction.commands:
             self._envelope(transaction)
-        if transaction.open:
+        if transaction.state is State.CONTENT:
             self._content(transaction)
-        self._tell(transaction.errand, transaction.result())
-        self._errands.extend(transaction.further())
+        result = transaction.result()
+        if result.answers:
+            self._tell(transaction.errand, result)
+        if result.left:
+            self._errands.append(replace(result.errand, recipients=result.left))
 
     def _envelope(self, transaction: Transaction) -> None:
         if not transaction.hear_mail(self._reply(250, 250, 250, 250, 550, 451)):
             return
         for who in transaction.asked:
             transaction.hear_rcpt(who, self._reply(250, 250, 450, 550))
+        if not transaction.accepted:
+            transaction.no_data()
+            return
         transaction.hear_data(self._reply(354, 354, 354, 554, 451))
 
     def _content(self, transaction: Transaction) -> None:
         everybody = transaction.accepted
         apart = [[one] for one in everybody] if self.ways.lmtp else [everybody]
+        transaction.dotted()
         for turn, who in enumerate(apart, 1):
             reply = self._reply(250, 250, 250, 554, 451, 0)
             if reply.code in {0, 250}:
@@ -421,10 +428,13 @@ class World:
             if not reply.code:
                 transaction.in_doubt()
                 return
-            transaction.hear_verdict(who, reply)
+            if not self.ways.lmtp:
+                transaction.hear_dot(reply)
+                return
+            transaction.hear_dot_for(who[0], reply)
             if turn < len(apart):
-                said = {one: transaction.answers[one] for one in who}
-                self._tell(transaction.errand, Result(transaction.errand, said, final=False))
+                said = {who[0]: transaction.answers[who[0]]}
+                self._tell(transaction.errand, Result(transaction.errand, said, tuple(everybody[turn:])))
 
     def _reply(self, *codes: int) -> Reply:
         return Reply(codes[self.tape.next(len(codes))], (b"so",))

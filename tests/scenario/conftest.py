@@ -49,6 +49,18 @@ class Mailbox:
         """How many messages were ever downloaded."""
         return self.server.heard.count("RETR")
 
+    def fetched(self, number: int) -> Given:
+        """Return `all_fetched`, with which a script waits until so many messages wait for the receiver."""
+        until = self.retrieved() + number
+
+        def wait() -> None:
+            end = time.monotonic() + 10
+            while self.retrieved() < until and time.monotonic() < end:
+                time.sleep(0.01)
+            time.sleep(0.2)
+
+        return {"all_fetched": wait}
+
 
 class Receiver:
     """Runs a pass over bob's mailbox into a scripted receiver."""

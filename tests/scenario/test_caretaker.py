@@ -124,7 +124,7 @@ def test_any_other_message_becomes_the_second_part_untouched(
 def test_a_message_that_was_refused_as_a_whole_goes_to_the_caretaker(receiver: Receiver, mailbox: Mailbox) -> None:
     mailbox.put(mail(*HEAD))
     refused = ENVELOPE.replace("S: 250 taken", "S: 554 5.7.1 spam")
-    passed = cared_for(receiver, f"{GREETED}{refused}{COPY}S: 250 taken\nC: QUIT")
+    passed = cared_for(receiver, f"{GREETED}{refused}C: RSET\nS: 250 ok\n{COPY}S: 250 taken\nC: QUIT")
     assert passed[:3] == (0, "", "")
     text = text_of(message_from_bytes(passed.data["[care]"]))
     assert "\nReceived by: nobody\nNot received by:\n" in text

@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from lib.run import batch
+from lib.run import pool
 from tests.passes import Conf, RunPass, account
 from tests.peer import peer
 from tests.played import Given
@@ -74,7 +74,7 @@ class Signals:
 @pytest.fixture(autouse=True)
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a second message be enough for a second connection."""
-    monkeypatch.setattr(batch, "BACKLOG", 0)
+    monkeypatch.setattr(pool, "BACKLOG", 0)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,38 @@ def test_a_further_connection_that_is_refused_stops_nobody(
     assert spooled(work) == []
 
 
+def test_a_further_connection_that_is_refused_before_the_first_is_greeted_stops_nobody(
+    conf: Conf, run_pass: RunPass, work: Path
+) -> None:
+    given = Signals().given()
+    smtp = f"""
+        -- call busy
+        -- call second_is_refused
+        {GREETED}
+        {ENVELOPE}
+        C: DATA
+        S: 354 go on
+        C. [one]
+        S: 250 taken
+        {ENVELOPE}
+        C: DATA
+        S: 354 go on
+        C. [two]
+        S: 250 taken
+        C: QUIT
+        == also
+        S: 421 too many connections from you
+        C: QUIT
+        -- call refused
+        -- sleep 0.2
+    """
+    pop = f"{POP}\nC: DELE 1\nS: +OK\nC: DELE 2\nS: +OK\nC: QUIT\nS: +OK"
+    with peer(pop, given=given) as p, peer(smtp, given=given) as mx:
+        path = conf(account(p.port, "to=b@example.org"), pf_smtp_server=f"127.0.0.1:{mx.port}")
+        assert run_pass(path) == (0, "", "")
+    assert spooled(work) == []
+
+
 def test_when_no_connection_works_any_more_it_is_the_receiver(conf: Conf, run_pass: RunPass, work: Path) -> None:
     given = Signals().given()
     smtp = f"""
@@ -131,6 +163,9 @@ def test_when_no_connection_works_any_more_it_is_the_receiver(conf: Conf, run_pa
         S: 421 too many connections from you
         C: QUIT
         -- call refused
+        == next
+        S: 421 I am going down
+        C: QUIT
     """
     with peer(f"{POP}\nC: QUIT\nS: +OK", given=given) as p, peer(smtp, given=given) as mx:
         path = conf(account(p.port, "to=b@example.org"), pf_smtp_server=f"127.0.0.1:{mx.port}")
@@ -143,7 +178,7 @@ def test_when_no_connection_works_any_more_it_is_the_receiver(conf: Conf, run_pa
 def test_a_connection_that_the_receiver_closed_meanwhile_is_opened_again(
     conf: Conf, run_pass: RunPass, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "BACKLOG", 24)
+    monkeypatch.setattr(pool, "BACKLOG", 24)
     given = Signals().given()
     smtp = f"""
         {GREETED}

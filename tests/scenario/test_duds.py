@@ -203,6 +203,9 @@ def test_of_a_crowd_those_who_accepted_are_not_asked_again_either(
         C: MAIL FROM:<>
         S: 421 going down
         C: QUIT
+        == next
+        S: 421 gone down
+        C: QUIT
     """
     with peer(script) as p:
         path = conf(account(110), pf_smtp_server=f"127.0.0.1:{p.port}")

@@ -1,7 +1,6 @@
 """What the receiver gets: an envelope, our Received line, and otherwise the message as it was."""
 
 import re
-import socket
 
 import pytest
 
@@ -89,9 +88,9 @@ def test_a_message_is_passed_on_as_it_was(conf: Conf, run_pass: RunPass, sent: b
 
 def test_our_received_line_says_where_it_comes_from(mailbox: Mailbox, smtp: SmtpServer, receiver: Receiver) -> None:
     mailbox.put(mail("X-Rcpt-To: b@example.org"))
-    receiver.run_pass(receiver.write(pf_smtp_server=f"127.0.0.1:{smtp.port}"))
+    receiver.run_pass(receiver.write(pf_smtp_server=f"127.0.0.1:{smtp.port}", pf_helo_name="ship.example.org"))
     line = re.sub(rb"\r\n[ \t]+", b" ", smtp.taken[0].content).split(b"\r\n")[0].decode()
-    here = re.escape(socket.gethostname())
+    here = r"ship\.example\.org"
     account = rf"bob@127\.0\.0\.1:{mailbox.port}"
     when = r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"
     known = rf"Received: from \[127\.0\.0\.1\] \(\[127\.0\.0\.1\]\) by {here} \(popfetch {account}\) with POP3; {when}"

@@ -70,6 +70,9 @@ def test_a_receiver_that_dies_between_two_messages(receiver: Receiver, work: Pat
         C: MAIL FROM:<>
         S: 421 going down
         C: QUIT
+        == next
+        S: 421 gone down
+        C: QUIT
     """
     assert receiver(script).code == 75
     left, waiting = len(receiver.mailbox.left), len(spooled(work))

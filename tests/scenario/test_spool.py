@@ -80,7 +80,6 @@ def test_it_is_sent_before_any_pop_connection(receiver: Receiver, mailbox: Mailb
         "S: 421 too busy\nC: QUIT",
         "S: 554 no mail here\nC: QUIT",
         "S: 220 mx.example\nC* EHLO *\nS: 421 going down\nC: QUIT",
-        f"{GREETED}C* MAIL *\nS: 421 going down\nC: QUIT",
     ],
 )
 def test_a_receiver_that_refuses_everybody_spares_the_pop_servers(

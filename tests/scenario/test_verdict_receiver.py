@@ -7,9 +7,11 @@ import pytest
 from lib.smtp import session
 from tests.peer import nobody
 from tests.scenario.conftest import Mailbox, Receiver
-from tests.scenario.mails import mail, spooled
+from tests.scenario.mails import logged, mail, spooled
 
 ONE = mail("Return-Path: <a@far.example>", "To: b@example.org", "Subject: one")
+
+STILL_OWED = "popfetch: 1 message still owed in the spool; --status shows to whom"
 
 ENVELOPE = """
     S: 220 mx.example ESMTP
@@ -96,19 +98,9 @@ CONTENT = (
         C* EHLO *
         S: 450 not now
         """,
-        # 421, and 530, anywhere
-        ENVELOPE + "S: 421 going down",
-        ENVELOPE + "S: 530 5.7.0 Must issue a STARTTLS command first",
-        RCPT + "S: 421 going down",
-        RCPT + "S: 530 authentication required",
-        DATA + "S: 421 going down",
-        CONTENT + "S: 421 going down",
-        # replies that make no sense where they are given
-        RCPT + "S: 354 go on",
-        DATA + "S: 250 ok",
     ],
 )
-def test_what_is_said_of_the_receiver_blames_no_mail(
+def test_what_is_said_before_there_is_any_message_blames_no_mail(
     receiver: Receiver, mailbox: Mailbox, work: Path, script: str
 ) -> None:
     mailbox.put(ONE)
@@ -116,7 +108,37 @@ def test_what_is_said_of_the_receiver_blames_no_mail(
     assert result.code == 75
     complaint, owed = result.err.splitlines()
     assert "takes no mail now" in complaint
-    assert owed == "popfetch: 1 message still owed in the spool; --status shows to whom"
+    assert owed == STILL_OWED
+    waits_in_the_spool(receiver, mailbox, work)
+
+
+QUIT = "C: QUIT"
+
+
+@pytest.mark.parametrize(
+    ("script", "end"),
+    [
+        (ENVELOPE + "S: 421 going down", QUIT),
+        (ENVELOPE + "S: 530 5.7.0 Must issue a STARTTLS command first", QUIT),
+        (RCPT + "S: 421 going down", QUIT),
+        (RCPT + "S: 454 4.7.0 TLS not available", QUIT),
+        (RCPT + "S: 530 authentication required", QUIT),
+        (DATA + "S: 421 going down", QUIT),
+        (CONTENT + "S: 421 going down", QUIT),
+        # replies that make no sense where they are given: nothing more may be said
+        (ENVELOPE + "S: 354 go on", ""),
+        (RCPT + "S: 354 go on", ""),
+        (DATA + "S: 250 ok", ""),
+        (ENVELOPE + "S: 503 5.5.1 nested MAIL", ""),
+        (DATA + "S: 503 5.5.1 bad sequence", ""),
+    ],
+)
+def test_what_is_said_to_one_message_is_its_own_when_it_is_said_again(
+    receiver: Receiver, mailbox: Mailbox, work: Path, script: str, end: str
+) -> None:
+    mailbox.put(ONE)
+    result = receiver(f"{script}\n{end}\n== next\n{script}\n{end}")
+    assert (result.code, result.err) == (75, f"{STILL_OWED}\n")
     waits_in_the_spool(receiver, mailbox, work)
 
 
@@ -140,16 +162,43 @@ GROUP = """
         "S: 250 ok\nS: 250 ok\nS: 421 going down",
         "S: 530 login first\nS: 530 login first\nS: 530 login first",
         "S: 250 ok\nS: 250 ok\nS: 354 go on\nC. [one]\nS: 421 going down",
-        "S: 250 ok\nS: 550 no\nS: 421 going down",
-        "S: 451 not now\nS: 503 no\nS: 421 going down",
+        # behind a refused MAIL a recipient is accepted: of which transaction?
+        "S: 553 no\nS: 250 ok\nS: 354 go on",
+        "S: 250 ok\nS: 503 MAIL first\nS: 503 no",
+        "S: 250 ok\nS: 250 ok\nS: 354 go on\nS: 250 ok",
     ],
 )
 def test_in_a_group_as_well(receiver: Receiver, mailbox: Mailbox, work: Path, replies: str) -> None:
     mailbox.put(ONE)
-    result = receiver(f"{GROUP}{replies}\n-- cut")
-    assert result.code == 75
-    assert "takes no mail now" in result.err.splitlines()[0]
+    script = f"{GROUP}{replies}\n-- cut"
+    result = receiver(f"{script}\n== next\n{script}")
+    assert (result.code, result.err) == (75, f"{STILL_OWED}\n")
     waits_in_the_spool(receiver, mailbox, work)
+
+
+@pytest.mark.parametrize(
+    ("replies", "code"),
+    [("S: 250 ok\nS: 550 no\nS: 421 going down", 65), ("S: 451 not now\nS: 503 no\nS: 421 going down", 75)],
+)
+def test_a_421_that_comes_when_all_is_decided_changes_nothing(
+    receiver: Receiver, mailbox: Mailbox, replies: str, code: int
+) -> None:
+    mailbox.put(ONE)
+    result = receiver(f"{GROUP}{replies}\n-- cut")
+    assert (result.code, len(mailbox.left)) == (code, code == 75)
+
+
+def test_three_messages_that_are_told_to_log_in_show_which_setting_to_look_at(
+    receiver: Receiver, mailbox: Mailbox, work: Path
+) -> None:
+    mailbox.put(ONE, ONE, ONE, ONE)
+    turn = f"{ENVELOPE}S: 530 5.7.0 authentication required\n{QUIT}"
+    result = receiver(f"-- call all_fetched\n{turn}\n== next\n{turn}\n== next\n{turn}", given=mailbox.fetched(4))
+    assert result.code == 75
+    complaint = result.err.splitlines()[0]
+    assert "would not take 3 messages in a row: 530 5.7.0 authentication required" in complaint
+    assert complaint.endswith("see pf_smtp_tls and pf_smtp_user")
+    assert len(spooled(work)) == 4
 
 
 def test_a_receiver_that_knows_helo_alone(receiver: Receiver, mailbox: Mailbox) -> None:
@@ -164,28 +213,27 @@ def test_a_receiver_that_knows_helo_alone(receiver: Receiver, mailbox: Mailbox) 
     [
         "S: +OK this is a POP3 server",
         "S: 220 mx.example\nC* EHLO *\nS: 250-mx.example\nS: what do you say",
-        # in the middle of a conversation: once more, on a new connection
-        f"{ENVELOPE}S: OK\n== next\n{ENVELOPE}S: OK",
-        f"{RCPT}S: 25\n== next\n{RCPT}S: 25",
     ],
 )
 def test_a_reply_that_is_none(receiver: Receiver, mailbox: Mailbox, work: Path, script: str) -> None:
     mailbox.put(ONE)
     result = receiver(script)
     assert result.code == 75
-    assert "the receiver" in result.err.splitlines()[0]
+    assert "the receiver does not take mail" in result.err.splitlines()[0]
     waits_in_the_spool(receiver, mailbox, work)
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        "-- stall",
-        "S: 220 mx.example\n-- stall",
-        f"{ENVELOPE}-- stall\n== next\n{ENVELOPE}-- stall",
-        f"{DATA}-- stall\n== next\n{DATA}-- stall",
-    ],
-)
+@pytest.mark.parametrize("script", [f"{ENVELOPE}S: OK", f"{RCPT}S: 25"])
+def test_a_reply_that_is_none_in_the_middle_is_tried_once_more_and_then_the_messages_own(
+    receiver: Receiver, mailbox: Mailbox, work: Path, script: str
+) -> None:
+    mailbox.put(ONE)
+    result = receiver(f"{script}\n== next\n{script}")
+    assert (result.code, result.err) == (75, f"{STILL_OWED}\n")
+    waits_in_the_spool(receiver, mailbox, work)
+
+
+@pytest.mark.parametrize("script", ["-- stall", "S: 220 mx.example\n-- stall"])
 def test_a_time_out(
     receiver: Receiver, mailbox: Mailbox, work: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
@@ -194,4 +242,16 @@ def test_a_time_out(
     result = receiver(script)
     assert result.code == 75
     assert "no answer in time" in result.err
+    waits_in_the_spool(receiver, mailbox, work)
+
+
+@pytest.mark.parametrize("script", [f"{ENVELOPE}-- stall", f"{DATA}-- stall"])
+def test_a_time_out_in_the_middle_is_tried_once_more_and_then_the_messages_own(
+    receiver: Receiver, mailbox: Mailbox, work: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    monkeypatch.setattr(session, "SILENCE", 0.3)
+    mailbox.put(ONE)
+    result = receiver(f"{script}\n== next\n{script}")
+    assert (result.code, result.err) == (75, f"{STILL_OWED}\n")
+    assert any("no answer in time" in line["words"] for line in logged(work, "courier"))
     waits_in_the_spool(receiver, mailbox, work)

@@ -71,7 +71,8 @@ def test_the_table_holds_the_settings_of_the_manual_and_ours() -> None:
         ),
         *("pf_isinterval", "ras_timer", "ras_entry", "ras_number", "ras_username", "ras_password", "ras_domain"),
         *("ras_smtpip", "ras_timeout", "work_path", "log_path", "log_level", "pf_smtp_server", "pf_smtp_protocol"),
-        *("pf_smtp_tls", "pf_smtp_user", "pf_smtp_password", "pf_mail_from", "pf_tls", "pf_tls_ca", "pf_keep"),
+        *("pf_smtp_tls", "pf_smtp_user", "pf_smtp_password", "pf_helo_name", "pf_mail_from"),
+        *("pf_tls", "pf_tls_ca", "pf_keep"),
         *("pf_max_size", "pf_max_messages", "pf_parallel", "pf_window", "pf_timeout", "pf_smtp_timeout"),
         *("pf_time_limit", "pf_spool_limit", "pf_give_up", "pf_dial_up", "pf_dial_check", "pf_dial_down"),
         *("pf_online_command", "pf_etrn", "pf_notify_address", "pf_oauth"),
@@ -271,12 +272,19 @@ def test_words_and_truth_are_read_whatever_their_case() -> None:
     assert ROW["pf_isinterval"].parse("false") is False
     assert ROW["pf_smtp_tls"].parse("StartTLS") is Tls.STARTTLS
     assert ROW["pf_mail_from"].parse("NULL") == "null"
+    with pytest.raises(ValueError, match="no IPv6 address"):
+        ROW["pf_helo_name"].parse("[IPv6:192.0.2.5]")
+    names = ("ship.example.org", "vm", "[192.0.2.5]", "[IPv6:2001:db8::5]")
+    assert [ROW["pf_helo_name"].parse(name) for name in ("", *names)] == ["", *names]
     assert ROW["pf_mail_from"].parse("bounces@example.com") == "bounces@example.com"
     for name, wrong in (
         ("log_level", "warn"),
         ("pf_isinterval", "yes"),
         ("pf_smtp_tls", "auto"),
         ("pf_mail_from", "<>"),
+        ("pf_helo_name", "two words"),
+        ("pf_helo_name", "[ship.example.org]"),
+        ("pf_helo_name", "[192.0.2]"),
     ):
         with pytest.raises(ValueError, match="is "):
             ROW[name].parse(wrong)

@@ -4,19 +4,25 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 
 from lib.delivery.outbox import Outbox
-from lib.delivery.parcel import Errand
+from lib.delivery.parcel import Errand, Tried
 
 PATIENCE = 20.0  # seconds: only a test that fails waits so long
 
 
-def errand(name: object) -> Errand:
-    """Return what stands for an errand; an outbox does not look into it."""
-    return cast("Errand", name)
+class Named(NamedTuple):
+    """What stands for an errand; an outbox looks no further into it."""
+
+    name: object
+    tried: Tried
+
+
+def errand(name: object, tried: Tried = Tried.NEVER) -> Errand:
+    return cast("Errand", Named(name, tried))
 
 
 ONE, TWO, THREE = errand("one"), errand("two"), errand("three")
@@ -248,3 +254,62 @@ def test_many_couriers_carry_every_errand_once() -> None:
     for one in couriers:
         one.result()
     assert Counter(number for mine in carried for number in mine) == Counter(map(errand, range(count)))
+
+
+POISON = errand("poison", Tried.BROKE)
+
+
+def test_what_broke_a_connection_comes_behind_all_others_and_is_never_offered_beside_another() -> None:
+    outbox = Outbox()
+    outbox.enter()
+    outbox.put_behind(ONE)
+    for one in (POISON, TWO, THREE):
+        outbox.put(one)
+    assert outbox.poll() == TWO
+    outbox.give_back(TWO)
+    assert [outbox.take(), outbox.take(), outbox.poll(), outbox.take(), outbox.take()] == [
+        TWO,
+        THREE,
+        None,
+        ONE,
+        POISON,
+    ]
+
+
+def test_what_is_given_back_after_it_broke_a_connection_stays_behind() -> None:
+    outbox = Outbox()
+    outbox.enter()
+    outbox.put(ONE)
+    outbox.give_back(POISON)
+    assert [outbox.take(), outbox.take()] == [ONE, POISON]
+
+
+def test_nothing_is_settled_while_something_waits_behind() -> None:
+    outbox = Outbox()
+    outbox.put_behind(ONE)
+    assert not outbox.settle(0)
+
+
+def test_a_courier_that_waits_is_woken_by_what_comes_behind() -> None:
+    outbox = Outbox()
+    waiting = courier(outbox)
+    outbox.put_behind(ONE)
+    assert waiting.result() == ONE
+
+
+def test_a_closed_outbox_still_gives_out_what_waits_behind() -> None:
+    outbox = Outbox()
+    outbox.enter()
+    outbox.put_behind(ONE)
+    outbox.close()
+    assert [outbox.take(), outbox.take()] == [ONE, None]
+
+
+def test_a_stopped_outbox_says_so_and_gives_out_nothing() -> None:
+    outbox = Outbox()
+    outbox.enter()
+    outbox.put_behind(ONE)
+    assert not outbox.stopped
+    outbox.stop()
+    assert outbox.stopped
+    assert outbox.take() is None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lib.errors import SafetyNetError, StorageError
 from lib.store import state
-from lib.store.state import AccountState, State
+from lib.store.state import AccountState, ReceiverState, State
 
 FULL = State(
     duds_in_a_row=3,
@@ -24,10 +24,12 @@ FULL = State(
         'odd "one"\\ ü@x': AccountState(last_success=7.0),
         "new@x": AccountState(),
     },
+    receiver=ReceiverState("127.0.0.1:25", alone=True, limit=100, stopped=2),
 )
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 times = st.none() | st.floats(1, 4e9)
+receivers = st.builds(ReceiverState, words, st.booleans(), st.integers(0, 99), st.integers(0, 99))
 accounts = st.builds(AccountState, st.integers(0, 99), words, times, times, st.booleans(), st.booleans(), st.booleans())
 
 
@@ -62,6 +64,7 @@ def test_what_was_saved_is_what_is_loaded(path: Path) -> None:
         clock_wall=times,
         clock_up=times,
         clock_doubt=times,
+        receiver=receivers,
         damaged=st.just(""),
     )
 )
@@ -110,6 +113,9 @@ def test_any_bytes_are_a_state_or_a_damaged_one(tmp_path_factory: pytest.TempPat
         "accounts.x = 5",
         'accounts.x.failures = "1"',
         "accounts.x.notified = 1",
+        "receiver = 5",
+        "receiver.limit = -1",
+        "receiver.alone = 1",
         "last_start = " + "[" * 5000,
     ],
 )

@@ -1,0 +1,135 @@
+"""What all connections together know of the receiver: who works, what it would not take, what it cannot bear.
+
+Thread-safe. Nothing here judges: the verdict table says what a failure means, given what is counted here.
+"""
+
+from threading import Lock
+from typing import NamedTuple
+
+from lib.delivery.parcel import Errand
+from lib.smtp import verdict
+from lib.smtp.verdict import Failure, Next, Then
+
+# So many connections that were used up after the same number of messages show where the receiver's limit is.
+PROOFS = 2
+
+
+class Learned(NamedTuple):
+    """What a pass remembers of the receiver for the next one."""
+
+    alone: bool = False  # it bears no envelope behind a final dot
+    limit: int = 0  # messages that it takes over one connection; 0: no limit is known
+    stopped: int = 0  # passes in a row that ended because it would not take several messages in a row
+
+
+class Health:
+    """The receiver as this pass sees it."""
+
+    def __init__(self, learned: Learned = Learned()) -> None:  # noqa: B008 - a tuple
+        self._lock = Lock()
+        self._learned = learned
+        self._alive: set[object] = set()  # connections that are open or being opened
+        self._row: set[tuple[str, str]] = set()  # messages that failed since one was taken
+        self._proofs: dict[int, int] = {}
+        self._probed = False
+        self._down = self._told = self._passed = self._stopped = False
+
+    # --- connections ------------------------------------------------------------------------------------------------
+
+    def opens(self, connection: object) -> None:
+        """Note that *connection* is being opened: until it is refused, the receiver is not down."""
+        with self._lock:
+            self._alive.add(connection)
+
+    def ended(self, connection: object) -> None:
+        """Note that *connection* carries nothing any more, whatever the reason."""
+        with self._lock:
+            self._alive.discard(connection)
+
+    def others(self, connection: object) -> bool:
+        """Say whether another connection works, or may yet."""
+        with self._lock:
+            return bool(self._alive - {connection})
+
+    def down(self) -> bool:
+        """Say, once, that the receiver is down; asked when a connection was refused: it is when no other one works."""
+        with self._lock:
+            down = (self._down or not self._alive) and not self._told
+            self._told = self._told or down
+            return down
+
+    def condemn(self) -> None:
+        """Note that the receiver takes nothing now, whoever still works."""
+        with self._lock:
+            self._down = True
+
+    # --- messages ---------------------------------------------------------------------------------------------------
+
+    @property
+    def passed(self) -> bool:
+        """Say whether a message was taken in this pass."""
+        return self._passed
+
+    def taken(self, errand: Errand) -> None:
+        """Note that a message was taken, and which limit of a connection that proves."""
+        with self._lock:
+            self._passed = True
+            self._row.clear()
+            if errand.used_up:
+                proofs = self._proofs[errand.used_up] = self._proofs.get(errand.used_up, 0) + 1
+                if proofs >= PROOFS:
+                    self._learned = self._learned._replace(limit=errand.used_up)
+
+    def failed(self, errand: Errand, then: Then, *, fresh: bool, slow: bool) -> Next:
+        """Note that a message was not taken now, and return what becomes of it.
+
+        A receiver that was silent (*slow*) is not given more chances because the pass before gave it few.
+        """
+        key = errand.parcel.account, errand.parcel.key
+        with self._lock:
+            enough = verdict.ENOUGH if slow else verdict.enough(self._learned.stopped)
+            failure = Failure(then, errand.tried, fresh, len(self._row - {key}), enough)
+            found = verdict.weigh(failure)
+            if verdict.counts(failure):
+                self._row.add(key)
+            if found is Next.STOPS:
+                self._down = self._stopped = True
+            return found
+
+    @property
+    def in_a_row(self) -> int:
+        """How many messages have failed since one was taken."""
+        return len(self._row)
+
+    # --- what it cannot bear ----------------------------------------------------------------------------------------
+
+    @property
+    def alone(self) -> bool:
+        """Say whether nothing may be sent behind a final dot before it is answered."""
+        return self._learned.alone
+
+    def stumbled(self) -> None:
+        """Note that it lost its step at an envelope that came with a final dot."""
+        with self._lock:
+            self._learned = self._learned._replace(alone=True)
+
+    def limit(self) -> int:
+        """Return how many messages a connection that is opened now may carry, 0 for no limit.
+
+        The first one of a pass shows whether a limit that was remembered still holds.
+        """
+        with self._lock:
+            probed, self._probed = self._probed, True
+            return self._learned.limit if probed else 0
+
+    def carried(self, messages: int) -> None:
+        """Note that a connection has taken so many."""
+        with self._lock:
+            if 0 < self._learned.limit < messages:
+                self._learned, self._proofs = self._learned._replace(limit=0), {}
+
+    @property
+    def learned(self) -> Learned:
+        """What to remember after this pass."""
+        before = self._learned.stopped
+        return self._learned._replace(stopped=before + 1 if self._stopped else 0 if self._passed else before)

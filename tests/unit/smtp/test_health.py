@@ -1,0 +1,144 @@
+"""What all connections together know of the receiver."""
+
+import pytest
+
+from lib.delivery.parcel import Errand, Parcel, Tried
+from lib.mail.message import scan
+from lib.smtp.health import Health, Learned
+from lib.smtp.verdict import Next, Then
+
+LATER, BREAK = Then.DEFER_MESSAGE, Then.BREAK_OFF
+
+
+def errand(key: str, tried: Tried = Tried.NEVER, account: str = "bob@x") -> Errand:
+    values = dict.fromkeys(Parcel._fields, b"") | {"account": account, "key": key, "tried": tried, "head": scan(b"")}
+    return Errand(Parcel(**values), b"", (b"me@x.org",), b"")  # type: ignore[arg-type]
+
+
+def failed(health: Health, one: Errand, then: Then = LATER, *, fresh: bool = True, slow: bool = False) -> Next:
+    return health.failed(one, then, fresh=fresh, slow=slow)
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+def test_the_receiver_is_down_when_no_connection_works_and_says_so_once() -> None:
+    health = Health()
+    health.opens("one")
+    health.ended("one")
+    assert health.down()
+    assert not health.down()
+
+
+def test_it_is_not_down_while_another_is_open_or_being_opened() -> None:
+    health = Health()
+    health.opens("one")
+    health.opens("two")
+    assert health.others("one")
+    health.ended("two")
+    assert not health.down()
+    assert not health.others("one")
+    health.ended("one")
+    assert health.down()
+
+
+def test_a_receiver_that_is_condemned_is_down_whoever_works() -> None:
+    health = Health()
+    health.opens("one")
+    health.condemn()
+    assert health.down()
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+
+def test_three_different_messages_in_a_row_are_the_receiver() -> None:
+    health = Health()
+    found = [failed(health, errand(key)) for key in "abc"]
+    assert found == [Next.WAITS, Next.WAITS, Next.STOPS]
+    assert health.in_a_row == 3
+    assert health.down()
+
+
+def test_the_same_message_counts_once_and_those_of_two_accounts_are_two() -> None:
+    health = Health()
+    assert [failed(health, errand("a"), BREAK) for _ in range(4)] == [Next.BEHIND] * 4
+    assert failed(health, errand("a", account="ann@x")) is Next.WAITS
+    assert failed(health, errand("b")) is Next.STOPS
+
+
+def test_a_message_that_is_taken_between_them_resets_the_count() -> None:
+    health = Health()
+    for key in "abcdef":
+        assert failed(health, errand(key)) is Next.WAITS
+        if key in "bd":
+            health.taken(errand("x"))
+    assert health.in_a_row == 2
+    assert health.passed
+
+
+@pytest.mark.parametrize("tried", [Tried.PUT_OFF, Tried.BROKE])
+def test_what_failed_before_counts_for_nothing(tried: Tried) -> None:
+    health = Health()
+    assert {failed(health, errand(str(number), tried)) for number in range(9)} == {Next.WAITS}
+    assert health.in_a_row == 0
+
+
+def test_a_second_failure_in_this_pass_counts_for_nothing_either() -> None:
+    health = Health()
+    failed(health, errand("a"))
+    failed(health, errand("b"))
+    one = errand("c")
+    one.broke = True
+    assert failed(health, one) is Next.WAITS
+
+
+def test_after_a_pass_that_ended_like_that_more_are_needed_unless_it_was_silent() -> None:
+    health = Health(Learned(stopped=1))
+    assert [failed(health, errand(str(number))) for number in range(12)] == [Next.WAITS] * 11 + [Next.STOPS]
+    assert health.learned.stopped == 2
+    slow = Health(Learned(stopped=1))
+    assert [failed(slow, errand(key), slow=True) for key in "abc"][-1] is Next.STOPS
+
+
+@pytest.mark.parametrize(("taken", "stopped"), [(True, 0), (False, 1)])
+def test_a_pass_that_ended_otherwise_is_no_such_pass(taken: bool, stopped: int) -> None:
+    health = Health(Learned(stopped=1))
+    if taken:
+        health.taken(errand("a"))
+    assert health.learned.stopped == stopped
+
+
+# --- what it cannot bear ----------------------------------------------------------------------------------------------
+
+
+def used_up(number: int) -> Errand:
+    one = errand("x")
+    one.used_up = number
+    return one
+
+
+def test_a_limit_is_known_when_two_connections_ended_at_it_and_a_fresh_one_went_on() -> None:
+    health = Health()
+    health.taken(used_up(100))
+    assert (health.limit(), health.learned.limit) == (0, 0)
+    health.taken(used_up(7))
+    health.taken(used_up(100))
+    assert (health.limit(), health.learned.limit) == (100, 100)
+
+
+def test_the_first_connection_of_a_pass_shows_whether_a_limit_still_holds() -> None:
+    health = Health(Learned(limit=10))
+    assert [health.limit(), health.limit()] == [0, 10]
+    health.carried(10)
+    assert health.learned.limit == 10
+    health.carried(11)
+    assert (health.limit(), health.learned.limit) == (0, 0)
+
+
+def test_a_receiver_that_stumbled_is_remembered() -> None:
+    health = Health()
+    assert not health.alone
+    health.stumbled()
+    assert health.alone
+    assert Health(health.learned).alone
