@@ -5,7 +5,6 @@ under the same name, and the journal knows it.
 """
 
 import hashlib
-import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,12 +19,16 @@ from lib.store.spool import Spool
 
 
 class Letters(NamedTuple):
-    """Writes letters into *spool* and journal; *origin* routes them, *command* is what they tell people to type."""
+    """Writes letters into *spool* and journal; *origin* routes them.
+
+    *command* is what they tell people to type, *host* what this machine calls itself.
+    """
 
     spool: Spool
     ledger: Ledger
     origin: Callable[[str], Origin]
     command: str
+    host: str
 
     def put(self, account: str, name: bytes, mail: bytes, now: float) -> Parcel | None:
         """Put *mail* into the spool as one of the pseudo-account *account*; None if *name* was written before.
@@ -53,7 +56,7 @@ class Letters(NamedTuple):
 
         A *plain* one holds no word of a stranger.
         """
-        host, when = socket.gethostname(), datetime.fromtimestamp(now, UTC)
+        host, when = self.host, datetime.fromtimestamp(now, UTC)
         known = f"<{hashlib.sha256(name).hexdigest()[:32]}.popfetch@{host}>"
         post = Post(f"popfetch@{host}", to.decode("utf-8", "replace"), when, known, self.command)
         return self.put(PLAIN if plain else CARE, name, write(post), now)

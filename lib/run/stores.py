@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from lib.config import helo
 from lib.config.settings import Settings
 from lib.delivery.envelope import NOTICES, origins
 from lib.delivery.letters import Letters
@@ -49,7 +50,7 @@ class Workplace:
         settings = self.settings
         terms = Terms((settings.pf_dflt_address or "").encode(), settings.pf_give_up)
         origin = origins(settings)
-        letters = Letters(self.spool, self.ledger, origin, self.command)
+        letters = Letters(self.spool, self.ledger, origin, self.command, helo.name(settings))
         clerk = Clerk(self.ledger, self.spool, self.duds, terms, self.streak, watch, time.time, letters)
         accounts, halt = dict(state.accounts), Halt(signals)
         while self.buried:
