@@ -6,16 +6,29 @@ under the same name, and the journal knows it.
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from lib.delivery.envelope import CARE, PLAIN, Moment, Origin, consign
 from lib.delivery.parcel import Parcel
-from lib.report.notice import Post
+from lib.mail import message
+from lib.report.notice import Matter, Post
 from lib.store.journal import Ledger
 from lib.store.journal_facts import Gone, Spooled, Vanished, uid_key
 from lib.store.spool import Spool
+
+
+def matter(parcel: Parcel, octets: bytes, whom: Sequence[bytes], reasons: Sequence[bytes]) -> Matter:
+    """Return what a letter tells of a message that begins with *octets*: whom it is about, and why."""
+    fields = message.scan(octets).fields
+    subject = next((field.value for field in fields if field.name == b"subject"), b"")
+    return Matter(parcel.label, parcel.sender, whom, subject, reasons)
+
+
+def name(kind: str, parcel: Parcel) -> bytes:
+    """Return the name of the letter of that *kind* about a message."""
+    return f"{kind} {parcel.account} {parcel.key} {parcel.sha}".encode(errors="surrogatepass")
 
 
 class Letters(NamedTuple):

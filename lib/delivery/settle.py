@@ -6,39 +6,38 @@ fetcher hears of it, which deletes only after the journal is synced. A dud is fs
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from threading import Lock
 from typing import NamedTuple
 
-from lib.delivery.envelope import CARE, CARETAKER, NOT_YET, OURS, PLAIN, recipients
+from lib.delivery import letters, retry
+from lib.delivery.burial import Burial
+from lib.delivery.envelope import CARE, CARETAKER, OURS, PLAIN, recipients
 from lib.delivery.fate import Fate, Then, care, fate, then
 from lib.delivery.letters import Letters
-from lib.delivery.parcel import Cause, Errand, Parcel, Post, Result
+from lib.delivery.parcel import Errand, Parcel, Post, Result
+from lib.delivery.record import records
 from lib.delivery.safety_net import Ground, Streak
 from lib.errors import StorageError
-from lib.mail import caretaker, message
-from lib.mail.message import Canon
+from lib.mail import caretaker
 from lib.report import log, notice
 from lib.report.outcome import Tally, Watch
 from lib.store.duds import Duds
 from lib.store.journal import Ledger
 from lib.store.journal_facts import (
     ACCEPTED,
-    OWED,
     REFUSED,
-    Burying,
-    Content,
     Delivered,
     Dud,
+    Lost,
+    Record,
     Spooled,
     Trouble,
     Verdict,
     Verdicts,
 )
 from lib.store.spool import Spool, Stored
-from lib.visible import kept
 
 LOG = logging.getLogger("popfetch.deliver")
 DAY = 86400.0
@@ -93,35 +92,44 @@ class Clerk:
                 parcel, Fate(refused=tuple((who, b"") for who in parcel.recipients)), [parcel.fault.encode()], ground
             )
             return ()
-        if parcel.owed:
-            return _errand(parcel)
-        return self._conclude(parcel)
+        entry, due = self.ledger.of(parcel.account).get(parcel.key), parcel.owed
+        if entry is not None and entry.losses:
+            due = tuple(who for who in due if retry.due(entry.losses.get(who), self.now()))
+        return (Errand(parcel, parcel.sender, due, parcel.opening),) if due else self._conclude(parcel)
 
     def consider(self, result: Result) -> Iterable[Errand]:
-        """Write down what a transaction came to, and return what follows at once: the caretaker's copy."""
-        errand, parcel = result.errand, result.errand.parcel
+        """Write down what a transaction came to, and return what follows at once: copy or letter to the caretaker."""
+        parcel = result.errand.parcel
         accepted = any(answer.status == ACCEPTED for answer in result.answers.values())
         if accepted:
             self.streak.delivered()
         if accepted and self._all_at_once(result):
             self._delivered(parcel, {who: (said.status, said.words) for who, said in result.answers.items()})
             return ()
-        mark = CARETAKER if errand.to_caretaker else b""
-        said = {mark + who: (answer.status, kept(answer.words)) for who, answer in result.answers.items()}
-        if said:
-            if not result.final:  # a pass that is killed now must not leave them out: the journal's recipients hold
-                heard = self.ledger.of(parcel.account)[parcel.key].recipients
-                if parcel.owed[0] not in heard:  # either all of them are, or nobody is
-                    said = dict.fromkeys(parcel.owed, (OWED, NOT_YET)) | said
-            refused = tuple(mark + who for who, answer in result.answers.items() if answer.cause is Cause.CONTENT)
-            content = (Content(parcel.account, parcel.key, refused),) if refused else ()
-            self.ledger.note(Verdicts(parcel.account, parcel.key, parcel.sender, said, self.now()), *content)
-            try:
-                self.ledger.flush()
-            except StorageError:  # a full disk, perhaps
-                self.spool.make_room()
-                self.ledger.flush()
-        return self._conclude(parcel) if result.final else ()
+        facts = list(records(result, self.ledger.of(parcel.account)[parcel.key], self.now()))
+        letter = self._tell_of_losses(parcel, facts)  # first: a pass that is killed now finds it written
+        self.ledger.note(*facts)
+        try:
+            self.ledger.flush()
+        except StorageError:  # a full disk, perhaps
+            self.spool.make_room()
+            self.ledger.flush()
+        return (*_errand(letter), *(self._conclude(parcel) if result.final else ()))
+
+    def _tell_of_losses(self, parcel: Parcel, facts: list[Record]) -> Parcel | None:
+        """Write to the caretaker, once, when the verdict on a message got lost time and again."""
+        lost = next((fact.losses for fact in facts if type(fact) is Lost), {})
+        whom = [who for who, loss in lost.items() if loss.number >= retry.TOLD_AFTER and not who.startswith(CARETAKER)]
+        if not whom or not self.terms.caretaker or parcel.account in OURS:
+            return None
+        reasons = {fact.recipients[who][1] for fact in facts if type(fact) is Verdicts for who in whom}
+        about = letters.matter(parcel, self._beginning(parcel), whom, sorted(reasons))
+        return self.letters.to_caretaker(
+            self.terms.caretaker,
+            letters.name("doubt", parcel),
+            lambda post: notice.may_have_come(post, about, times=lost[whom[0]].number),
+            self.now(),
+        )
 
     def _warn_of_strangers(self, parcel: Parcel) -> None:
         with self._lock:
@@ -155,7 +163,9 @@ class Clerk:
         too_old = self.now() - parcel.since > self.terms.give_up * DAY
         verdicts = dict(entry.recipients)
         ends = fate(recipients(verdicts), too_old=too_old)
-        offered = (parcel.account, parcel.key) in self._copied
+        offered = (parcel.account, parcel.key) in self._copied or not retry.due(
+            entry.losses.get(CARETAKER + self.terms.caretaker), self.now()
+        )
         his = care(self.terms.caretaker, verdicts, entry.content, offered=offered, had=False)
         what = then(ends, his, too_old=too_old)
         match what:
@@ -187,7 +197,7 @@ class Clerk:
 
     def _plainer(self, letter: Parcel, verdicts: dict[bytes, Verdict]) -> Iterable[Errand]:
         """Write to the caretaker without a stranger's words in place of a letter that was refused for what is in it."""
-        name = b"plain " + letter.key.encode()
+        name = letters.name("plain", letter)
         plain = self.letters.to_caretaker(self.terms.caretaker, name, notice.refused_letter, self.now(), plain=True)
         self.letters.take_back(letter)
         self._end(letter, "refused", verdicts, settled=True)
@@ -198,12 +208,15 @@ class Clerk:
 
         Its sender is null: nothing may bounce to a stranger, nor be refused for his sake.
         """
-        octets = parcel.body if parcel.body is not None else self._beginning(parcel)
+        octets = self._beginning(parcel)
         paragraph = caretaker.paragraph(list(ends.accepted), list(ends.refused))
         copy = caretaker.copy(octets, parcel.head, parcel.opening, paragraph, parcel.sha)
         return Errand(parcel, b"", (self.terms.caretaker,), copy.opening, closing=copy.closing, to_caretaker=True)
 
     def _beginning(self, parcel: Parcel) -> bytes:
+        """Return the message where it is small, else its header and a little more."""
+        if parcel.body is not None:
+            return parcel.body
         octets = b""
         for chunk in self.spool.chunks(parcel.number):
             octets += chunk
@@ -239,10 +252,11 @@ class Clerk:
         self, parcel: Parcel, ends: Fate, reasons: list[bytes], ground: Ground, *, tell: bool = False
     ) -> Parcel | None:
         """Write a dud, fsynced; only then is the message settled. Return the letter that tells the caretaker of it."""
+        whom = tuple(who for who, _ in ends.refused)
         with self._lock:
-            letter = self._letter(parcel, ends, reasons, self.duds.count() + 1) if tell else None
+            letter = self._tell_of_dud(parcel, whom, reasons) if tell else None
             try:
-                self._write_dud(parcel, tuple(who for who, _ in ends.refused), reasons)
+                Burial(self.ledger, self.spool, self.duds).write(parcel, whom, reasons, self.now())
             except StorageError:
                 if letter is not None:
                     self.letters.take_back(letter)
@@ -254,36 +268,16 @@ class Clerk:
         self.streak.dud(ground)
         return letter
 
-    def _letter(self, parcel: Parcel, ends: Fate, reasons: list[bytes], number: int) -> Parcel | None:
-        """Write to the caretaker that a message will be dud *number*, for he would not take it for what it contains."""
-        head = message.scan(parcel.body if parcel.body is not None else self._beginning(parcel))
-        subject = next((field.value for field in head.fields if field.name == b"subject"), b"")
-        whom = [who for who, _ in ends.refused]
-        matter = notice.Matter(parcel.label, parcel.sender, whom, subject, reasons)
-        name = f"content {parcel.account} {parcel.key} {parcel.sha}".encode(errors="surrogatepass")
+    def _tell_of_dud(self, parcel: Parcel, whom: tuple[bytes, ...], reasons: list[bytes]) -> Parcel | None:
+        """Write to the caretaker that a message will be the next dud, for he would not take it for what it contains."""
+        number = self.duds.count() + 1
+        about = letters.matter(parcel, self._beginning(parcel), whom, reasons)
         return self.letters.to_caretaker(
-            self.terms.caretaker, name, lambda post: notice.refused_for_content(post, matter, dud=number), self.now()
+            self.terms.caretaker,
+            letters.name("content", parcel),
+            lambda post: notice.refused_for_content(post, about, dud=number),
+            self.now(),
         )
-
-    def _write_dud(self, parcel: Parcel, whom: tuple[bytes, ...], reasons: list[bytes]) -> None:
-        canon = Canon()
-        chunks = self.spool.chunks(parcel.number) if parcel.body is None else iter((parcel.body,))
-
-        def mended() -> Iterator[bytes]:
-            yield from map(canon.feed, chunks)
-            yield canon.finish()
-
-        when = datetime.fromtimestamp(self.now(), UTC)
-        # A pass that is killed from here on is told by the journal where to look for what it has written.
-        length = self.duds.length()
-        self.ledger.note(Burying(parcel.account, parcel.key, length))
-        self.ledger.sync()
-        try:
-            self.duds.append(when, parcel.account, parcel.uid, parcel.sender, whom, reasons, mended())
-        except StorageError:
-            if self.duds.length() == length:
-                self.ledger.note(Burying(parcel.account, parcel.key, None))
-            raise
 
     def _end(self, parcel: Parcel, how: str, verdicts: dict[bytes, Verdict], *, settled: bool) -> None:
         with self._lock:

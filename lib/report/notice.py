@@ -126,6 +126,25 @@ def refused_for_content(post: Post, matter: Matter, *, dud: int) -> bytes:
     )
 
 
+def may_have_come(post: Post, matter: Matter, *, times: int) -> bytes:
+    """Return the notice that the verdict on a message got lost so many *times* after all of it had been sent."""
+    return _mail(
+        post,
+        "POPFetch: a message may have come more than once",
+        _paragraph(
+            f"{times} times a message was sent whole to the mail server, and the connection was lost before the server"
+            " had said whether it keeps it. Nobody can tell: it may have come already, more than once, or never."
+        ),
+        _told(matter),
+        _paragraph(
+            "Something in the mail server breaks off at this message, a content filter as a rule: its log may say"
+            " what. The message is tried again an hour from now, after four hours, and then once a day, until"
+            " pf_give_up. To see what waits:"
+        ),
+        _commands(post, "--status"),
+    )
+
+
 def refused_letter(post: Post) -> bytes:
     """Return what is sent when the receiver would not take refused_for_content() either: no word of a stranger."""
     return _mail(

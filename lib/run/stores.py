@@ -123,7 +123,7 @@ def _deferred(entry: Entry) -> bool:
 def _move_times(ledger: Ledger, shift: Shift) -> None:
     """Let the times that the journal noted by a clock that was wrong stand by today's."""
     for account, entries in list(ledger.entries.items()):
-        times = (moment for one in entries.values() for moment in (one.since, one.settled, one.vanished or 0.0))
+        times = (moment for one in entries.values() for moment in one.times)
         if any(shift.of(moment) != moment for moment in times):
             ledger.note(Stepped(account, *shift))
 

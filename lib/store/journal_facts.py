@@ -29,6 +29,13 @@ class Status(Enum):
 SETTLED = (Status.DELIVERED, Status.DUD)
 
 
+class Loss(NamedTuple):
+    """How often the verdict on a message got lost after its final dot, and when last, seconds since the epoch."""
+
+    number: int
+    at: float
+
+
 @dataclass(slots=True)
 class Entry:
     """One message of an account, as far as the journal knows it; times in seconds since the epoch."""
@@ -50,11 +57,17 @@ class Entry:
     deletion: str = ""  # of a settled message: one of the three words below, or nothing was asked
     burial: int | None = None  # octets of duds.dat behind which it was to be written there
     content: tuple[bytes, ...] = ()  # of its recipients, those that were refused it for what it contains
+    losses: dict[bytes, Loss] = field(default_factory=dict)  # of its recipients, those that may have it
 
     @property
     def uid(self) -> bytes:
         """The UID; of a very long one the beginning."""
         return self.key[len(UID) :].encode("latin-1", "replace") if tells_uid(self.key) else self.uid_kept
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """All times that are noted of it, 0 for none."""
+        return (self.since, self.settled, self.vanished or 0.0, *(loss.at for loss in self.losses.values()))
 
 
 def tells_uid(key: str) -> bool:
@@ -201,6 +214,14 @@ class Content(NamedTuple):
     recipients: tuple[bytes, ...]
 
 
+class Lost(NamedTuple):
+    """The verdict on it got lost for these after the final dot, so often by now."""
+
+    account: str
+    key: str
+    losses: dict[bytes, Loss]
+
+
 class Mark(NamedTuple):
     """All before this line was on disk when it was written."""
 
@@ -208,7 +229,7 @@ class Mark(NamedTuple):
 
 
 Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Lasting | Deleting | Gone | Trouble
-Record = Fate | Renamed | Vanished | Seen | Stepped | Whole | Content | Mark
+Record = Fate | Renamed | Vanished | Seen | Stepped | Whole | Content | Lost | Mark
 
 
 def uid_key(uid: bytes) -> str:

@@ -35,6 +35,8 @@ from lib.store.journal_facts import (
     Lasting,
     Ledger,
     Left,
+    Loss,
+    Lost,
     Mark,
     Record,
     Renamed,
@@ -56,8 +58,9 @@ from lib.store.journal_replay import apply
 
 __all__ = [
     "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "Content", "Damage", "Deleting", "Delivered", "Dud", "Entry",
-    "Gone", "Lasting", "Ledger", "Left", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status", "Stepped",
-    "Trouble", "Vanished", "Verdict", "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key", "uid_key",
+    "Gone", "Lasting", "Ledger", "Left", "Lost", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status",
+    "Stepped", "Trouble", "Vanished", "Verdict", "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key",
+    "uid_key",
 ]  # fmt: skip
 
 DAY = 86400.0
@@ -131,6 +134,8 @@ def _told(account: str, entry: Entry) -> Iterator[Record]:
     yield Whole(account, entry)
     if entry.content:
         yield Content(account, entry.key, entry.content)
+    if entry.losses:
+        yield Lost(account, entry.key, entry.losses)
 
 
 def _unwritten(lines: list[bytes], suspects: list[int]) -> set[int]:
@@ -257,6 +262,10 @@ def _load(account: str, key: str, status: str, *fields: Any) -> Whole:
     return Whole(account, entry)
 
 
+def _loss(number: int, at: float) -> Loss:
+    return Loss(int(number), float(at))
+
+
 def _key_sha_at(record: Delivered | Dud) -> list[Any]:
     return [record.key, record.sha, float(record.at)]
 
@@ -310,6 +319,13 @@ _KINDS = (
         lambda r: [r.key, list(map(_text, r.recipients))],
         [str, list],
         lambda account, key, recipients: Content(account, key, tuple(map(_octets, recipients))),
+    ),
+    _Kind(
+        "?",
+        Lost,
+        lambda r: [r.key, {_text(who): [loss.number, float(loss.at)] for who, loss in r.losses.items()}],
+        [str, dict],
+        lambda account, key, said: Lost(account, key, {_octets(who): _loss(*loss) for who, loss in said.items()}),
     ),
     _Kind("=", Mark, lambda _: [], [], Mark),
 )

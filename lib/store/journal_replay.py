@@ -21,6 +21,8 @@ from lib.store.journal_facts import (
     Lasting,
     Ledger,
     Left,
+    Loss,
+    Lost,
     Mark,
     Record,
     Renamed,
@@ -74,7 +76,7 @@ def _settle(entries: dict[str, Entry], record: Delivered | Dud) -> None:
     entry = _entry(entries, record.key)
     entry.status = Status.DUD if type(record) is Dud else Status.DELIVERED
     entry.sha, entry.settled, entry.sender, entry.recipients = record.sha, record.at, b"", {}
-    entry.burial, entry.content = None, ()
+    entry.burial, entry.content, entry.losses = None, (), {}
 
 
 def _burying(entries: dict[str, Entry], record: Burying) -> None:
@@ -140,6 +142,7 @@ def _stepped(entries: dict[str, Entry], record: Stepped) -> None:
         entry.since, entry.settled = shift.of(entry.since), shift.of(entry.settled)
         if entry.vanished is not None:
             entry.vanished = shift.of(entry.vanished)
+        entry.losses = {who: Loss(loss.number, shift.of(loss.at)) for who, loss in entry.losses.items()}
 
 
 def _whole(entries: dict[str, Entry], record: Whole) -> None:
@@ -150,6 +153,12 @@ def _content(entries: dict[str, Entry], record: Content) -> None:
     entry = _entry(entries, record.key)
     if entry.status not in SETTLED:
         entry.content = tuple(dict.fromkeys((*entry.content, *record.recipients)))
+
+
+def _lost(entries: dict[str, Entry], record: Lost) -> None:
+    entry = _entry(entries, record.key)
+    if entry.status not in SETTLED:
+        entry.losses |= record.losses
 
 
 def _entry(entries: dict[str, Entry], key: str) -> Entry:
@@ -176,4 +185,5 @@ _RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
     Stepped: _stepped,
     Whole: _whole,
     Content: _content,
+    Lost: _lost,
 }

@@ -45,6 +45,7 @@ def all_kinds(label: str, words: str, post: notice.Post = POST) -> list[bytes]:
         notice.tripped(post, duds=10, path=words),
         notice.refused_for_content(post, matter(label, words), dud=3),
         notice.refused_letter(post),
+        notice.may_have_come(post, matter(label, words), times=2),
     ]
 
 
@@ -152,3 +153,11 @@ def test_a_crowd_is_counted() -> None:
 def test_the_letter_about_a_letter_holds_no_word_of_a_stranger() -> None:
     text = text_of(read(notice.refused_letter(POST)))
     assert "--duds list" in text
+
+
+def test_a_message_that_may_have_come_is_told_with_what_happens_next() -> None:
+    about = notice.Matter("bob", b"a@far.example", (b"b@x",), b"hello", (b"connection lost",))
+    text = " ".join(text_of(read(notice.may_have_come(POST, about, times=2))).split())
+    assert text.startswith("2 times a message was sent whole to the mail server")
+    assert "tried again an hour from now, after four hours, and then once a day" in text
+    assert "-i /etc/dmail.conf --status" in text

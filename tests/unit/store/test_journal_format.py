@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.store import journal_facts, journal_format
+from lib.store.journal_facts import Loss, Stepped
 from lib.store.journal_format import (
     ACCEPTED,
     OWED,
@@ -19,6 +20,7 @@ from lib.store.journal_format import (
     Gone,
     Ledger,
     Left,
+    Lost,
     Mark,
     Record,
     Renamed,
@@ -88,6 +90,7 @@ fates: st.SearchStrategy[Record] = st.one_of(
     st.builds(Vanished, accounts, keys, times),
     st.builds(Seen, accounts, keys),
     st.builds(Content, accounts, keys, st.lists(octets, max_size=3).map(tuple)),
+    st.builds(Lost, accounts, keys, st.dictionaries(octets, st.builds(Loss, st.integers(0, 99), times), max_size=3)),
 )  # fmt: skip
 histories = st.lists(fates, max_size=25)
 journals = st.lists(st.one_of(fates, st.just(Mark())), max_size=25)
@@ -108,7 +111,7 @@ def test_a_compacted_journal_says_the_same(records: list[Record]) -> None:
     assert said.ledger == told(ledger)
     assert (said.damages, said.torn, said.holes) == ((), 0, 0)
     entries = [entry for known in ledger.values() for entry in known.values()]
-    assert said.lines == sum(1 + bool(entry.content) for entry in entries)
+    assert said.lines == sum(1 + bool(entry.content) + bool(entry.losses) for entry in entries)
 
 
 @settings(deadline=None)
@@ -404,3 +407,13 @@ def test_who_refused_it_for_what_it_contains_is_known_until_it_is_settled() -> N
     assert only(spooled(1), *refused).content == (b"a@x", b"caretaker c@x")
     assert only(spooled(1), *refused, Dud(BOB, key(1), SHA, 1.0)).content == ()
     assert only(spooled(1), Dud(BOB, key(1), SHA, 1.0), *refused).content == ()
+
+
+def test_whose_verdict_got_lost_is_known_until_it_is_settled_and_moves_with_the_clock() -> None:
+    once, twice = Loss(1, 2e9), Loss(2, 2e9 + 5)
+    lost = [Lost(BOB, key(1), {b"a": once, b"b": once}), Lost(BOB, key(1), {b"a": twice})]
+    assert only(spooled(1), *lost).losses == {b"a": twice, b"b": once}
+    moved = only(spooled(1), *lost, Stepped(BOB, 2e9 + 4, 2e9 + 6, 100.0, 0.0))
+    assert moved.losses == {b"a": Loss(2, 2e9 + 105), b"b": once}
+    assert set(moved.times) == {1.0, 0.0, 2e9, 2e9 + 105}
+    assert only(spooled(1), *lost, Delivered(BOB, key(1), SHA, 1.0)).losses == {}

@@ -1,0 +1,41 @@
+"""A message of the spool goes into duds.dat, so that a killed pass is told by the journal where to look for it."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from lib.delivery.parcel import Parcel
+from lib.errors import StorageError
+from lib.mail.message import Canon
+from lib.store.duds import Duds
+from lib.store.journal import Ledger
+from lib.store.journal_facts import Burying
+from lib.store.spool import Spool
+
+
+class Burial(NamedTuple):
+    """Writes duds. One at a time: the caller sees to that."""
+
+    ledger: Ledger
+    spool: Spool
+    duds: Duds
+
+    def write(self, parcel: Parcel, whom: Sequence[bytes], reasons: Sequence[bytes], now: float) -> None:
+        """Write a dud for *whom*, fsynced; that it is settled is still to be noted. Raises StorageError."""
+        length = self.duds.length()
+        self.ledger.note(Burying(parcel.account, parcel.key, length))
+        self.ledger.sync()
+        when = datetime.fromtimestamp(now, UTC)
+        try:
+            self.duds.append(when, parcel.account, parcel.uid, parcel.sender, whom, reasons, self._mended(parcel))
+        except StorageError:
+            if self.duds.length() == length:
+                self.ledger.note(Burying(parcel.account, parcel.key, None))
+            raise
+
+    def _mended(self, parcel: Parcel) -> Iterator[bytes]:
+        """Yield the message with its line ends made right."""
+        canon = Canon()
+        chunks = self.spool.chunks(parcel.number) if parcel.body is None else iter((parcel.body,))
+        yield from map(canon.feed, chunks)
+        yield canon.finish()
