@@ -24,13 +24,14 @@ class Crashing(SmtpServer):
     def __init__(self) -> None:
         super().__init__(judge=self._look)
         self.crashes = {CRASHES}
+        self.spares_copies = False
         self.copies: Counter[bytes] = Counter()
 
     def _look(self, content: bytes) -> bytes:
         found = SUBJECT.search(content)
         subject = found[1] if found else b""
         self.copies[subject] += 1
-        if subject in self.crashes and b"care@example.org" not in content.partition(b"\r\n\r\n")[0]:
+        if subject in self.crashes and not (self.spares_copies and b"Not received by:" in content):
             raise ConnectionAbortedError
         return b""
 
@@ -59,7 +60,7 @@ def office(conf: Conf, run_pass: RunPass, mailbox: Mailbox) -> Iterator[Office]:
 def test_it_is_tried_at_growing_intervals_and_all_others_go_on(
     office: Office, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copies = []
+    copies: list[int] = []
     for hours in (0, 0, 0, 0.9, 0.2, 3.9, 0.2, 23.9, 0.2, 23.9, 0.2):
         later(monkeypatch, hours * HOUR)
         mailbox.put(mail(f"Subject: of pass {len(copies)}"))
@@ -95,10 +96,12 @@ def test_one_loss_is_an_accident(office: Office, mailbox: Mailbox) -> None:
 def test_what_is_given_up_goes_to_the_caretaker(
     office: Office, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for days in (0, 0, 0.5, 0.6, 4.5):
+    office.smtp.spares_copies = True
+    for days in (0, 0, 0.5, 0.6):
         later(monkeypatch, days)
-        code = office().code
-    assert (code, office.copies(), mailbox.left) == (0, 6, [])  # five to b, and the caretaker's
+        assert office().code == 75
+    later(monkeypatch, 4.5)
+    assert (office().code, office.copies(), mailbox.left) == (0, 6, [])  # five to b, and the caretaker's
     assert office.smtp.taken[-1].recipients == (b"care@example.org",)
     assert b"Not received by:" in office.smtp.taken[-1].content
 
@@ -115,14 +118,14 @@ def test_the_copy_of_the_caretaker_is_no_better_off(office: Office, monkeypatch:
     assert (office.copies(), office.copies(LETTER)) == (1, 0)
 
 
-@pytest.mark.parametrize("seconds", [-86400.0, -10 * 365 * 86400.0, 400 * 86400.0])
+@pytest.mark.parametrize("days", [-1.0, -20 * 365.0, 400.0])
 def test_a_clock_that_is_set_costs_no_more_than_a_copy(
-    office: Office, monkeypatch: pytest.MonkeyPatch, seconds: float
+    office: Office, monkeypatch: pytest.MonkeyPatch, days: float
 ) -> None:
     for _ in range(3):
         office()
     assert office.copies() == 2
-    set_clock(monkeypatch, seconds)
+    set_clock(monkeypatch, days)
     for _ in range(5):
         assert office().code == 75
     assert office.copies() <= 3
