@@ -26,7 +26,7 @@ from lib.commands.cli import Verb, Wish
 from lib.config import dmail_conf, helo, password
 from lib.config.dmail_conf import Plan
 from lib.config.settings import Settings, without_aging
-from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError, SettingsError, StorageError
+from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError, SettingsError, StoppedError, StorageError
 from lib.halt import HEARING, Signals, Stop, ended_by
 from lib.line import dial
 from lib.line.dial import Line, Spent
@@ -186,11 +186,15 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
         if not batch.halt.halted:
             raise_line(settings, batch, line)
             outcomes = batch.drain(on_the_way=lambda: hang_up(line, batch))
+    except StoppedError:
+        pass  # told below
     except PopfetchError as error:
         batch.complaints.append(error)
     finally:
         hang_up(line, batch)
-        batch.finish()
+        batch.pool.finish()
+    if batch.halt.told and not (outcomes or batch.complaints):
+        batch.complaints.append(batch.halt.told)  # no account was there to tell it
     return batch.counted(outcomes)
 
 

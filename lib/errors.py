@@ -87,6 +87,12 @@ class ReceiverError(PopfetchError):
     exit = Exit.OWED
 
 
+class ThreadError(PopfetchError):
+    """The system gives no further thread to deliver or to fetch with."""
+
+    exit = Exit.OWED
+
+
 class AccountError(PopfetchError):
     """One account could not be drained."""
 

@@ -35,9 +35,12 @@ SESSIONS = 3
 class Around(Protocol):
     """What a visit needs of the pass around it."""
 
-    halt: Halt
     clerk: Clerk
     line_is_ours: bool
+
+    @property
+    def halt(self) -> Halt:
+        """What ends the pass."""
 
     def take_in(self, stored: Stored, key: str, origin: Origin) -> None:
         """Take a spooled message to deliver."""

@@ -1,41 +1,35 @@
-"""All accounts side by side: the only threads, how they end, and what they came to.
+"""All accounts side by side: who fetches, what goes out meanwhile, and what all of it came to.
 
-A fetcher a thread and account, at most pf_parallel at once; a courier a thread and connection to the receiver, a few
-of them. Whoever fails fails alone. One halt ends all: no further message is fetched, what is settled is deleted, the
-rest lies fsynced in the spool; whoever does not end by itself then is cut off.
+A fetcher a thread and account, at most pf_parallel at once; beside them the couriers (lib.run.pool). Whoever fails
+fails alone.
 """
 
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 
 from lib.config.settings import Account, Settings
 from lib.delivery.envelope import Moment, Origin, consign, tried
-from lib.delivery.parcel import Parcel, Post
+from lib.delivery.parcel import Post
 from lib.delivery.settle import Clerk
-from lib.errors import PopfetchError, SafetyNetError, StoppedError, StorageError, UnreachableError
-from lib.halt import GRACE, Deadline, Halt
+from lib.errors import PopfetchError, StoppedError, ThreadError, UnreachableError
+from lib.halt import Deadline, Halt
 from lib.pop.poll import Visit
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Tally, Watch
-from lib.run.affinity import Core
+from lib.run.ending import Ending
 from lib.run.outgoing import Outgoing
-from lib.run.pool import Pool
-from lib.smtp.health import Health, Learned
-from lib.smtp.session import Way
+from lib.run.pool import TICK, Pool
+from lib.run.threads import started
 from lib.store.spool import Stored
 from lib.store.state import AccountState
 
 LOG = logging.getLogger("popfetch.batch")
 
-# How often the journal is synced meanwhile: what a power cut can make arrive twice, in seconds.
-SYNC_SECONDS = 1.0
-TICK = 0.2
 # How long outgoing mail that is told to stop is waited for, in seconds: the grace of its command, and a moment.
 GOING = 3.0
 
@@ -46,69 +40,30 @@ class Batch:
 
     settings: Settings
     clerk: Clerk
-    way: Way
     origin: Callable[[str], Origin]  # of an account's id
     watch: Watch
     memories: dict[str, AccountState]
-    halt: Halt
-    learned: Learned  # of the receiver, in earlier passes
-    complaints: list[PopfetchError] = field(default_factory=list)
+    ending: Ending
+    pool: Pool
     line_is_ours: bool = False
     line_is_elses: bool = False
-    pool: Pool = field(init=False)
-    _posts: dict[str, Post] = field(default_factory=dict)
     drained: list[AccountOutcome] = field(default_factory=list)  # what the last round over the accounts came to
     _outgoing: Outgoing | None = None
     _kicks: list[Thread] = field(default_factory=list)
-    _changed: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
-    _synced: float = 0.0
     _fetching: int = 0
 
-    def __post_init__(self) -> None:
-        """Gather the couriers; none is started before there is a message."""
-        health = Health(self.learned)
-        self.pool = Pool(self.way, self.clerk, self.halt, Core(), self._fail, self._bug, self.complaints.append, health)
+    @property
+    def halt(self) -> Halt:
+        """What ends the pass."""
+        return self.ending.halt
 
-    # --- what ends a pass early -------------------------------------------------------------------------------------
+    @property
+    def complaints(self) -> list[PopfetchError]:
+        """What concerns no account."""
+        return self.ending.complaints
 
-    def stop(self) -> None:
-        """Wake everybody up to see that the pass is halted."""
-        for post in list(self._posts.values()):
-            post.nudge()
-        self._changed.set()
-
-    def _fail(self, error: PopfetchError) -> None:
-        """Halt for a reason that concerns no account: the receiver, the disk, the safety net."""
-        self.complaints.append(error)
-        LOG.error("%s", log.line("halt", why=str(error)))
-        self.pool.stop()
-        self.halt.halt(None, hearing=GRACE if isinstance(error, StorageError) else math.inf)
-        self.stop()
-
-    def _bug(self, error: Exception) -> PopfetchError:
-        log.bug(error)
-        return PopfetchError(f"a bug of this program ({type(error).__name__}): its traceback is in popfetch.log")
-
-    def _look(self) -> None:
-        """Notice a signal or a limit, keep the journal on disk."""
-        if self.halt.begun():
-            self.stop()
-        if self.halt.signals.came():
-            self.pool.stop()
-        now = time.monotonic()
-        if now - self._synced >= SYNC_SECONDS:
-            self._synced = now
-            self.clerk.ledger.sync()
-
-    # --- the receiver -----------------------------------------------------------------------------------------------
-
-    def send(self, parcel: Parcel) -> None:
-        """Give *parcel* to the couriers; one that is for nobody goes to the duds."""
-        try:
-            self.pool.send(parcel)
-        except SafetyNetError as error:
-            self._fail(error)
+    # --- what is delivered ------------------------------------------------------------------------------------------
 
     def send_again(self, found: Sequence[tuple[Stored, str]]) -> None:
         """Deliver what the spool still held; return when all is said.
@@ -122,7 +77,7 @@ class Batch:
                 self.clerk.leave(stored, key)
             else:
                 self.take_in(stored, key, self.origin(stored.account), moment)
-        self._settle()
+        self.pool.settle()
 
     def take_in(self, stored: Stored, key: str, origin: Origin, moment: Moment | None = None) -> None:
         """Take a spooled message to deliver; one at which a bug of ours happens stays in the spool, and blocks none."""
@@ -130,28 +85,12 @@ class Batch:
             self.pool.core.stay(stored.body is not None)
             moment = Moment(self.clerk.now(), time.monotonic())
         try:
-            self.send(consign(stored, key, origin, self.clerk.ledger.of(stored.account).get(key), moment))
+            self.pool.send(consign(stored, key, origin, self.clerk.ledger.of(stored.account).get(key), moment))
         except PopfetchError:
             raise
         except Exception as error:  # noqa: BLE001 - the last line of defence of this message
-            self.complaints.append(self._bug(error))
+            self.complaints.append(self.ending.bug(error))
             self.clerk.leave(stored, key)
-
-    def _settle(self) -> None:
-        while not self.pool.settled(TICK) and not self.halt.halted:
-            self._look()
-
-    def finish(self) -> None:
-        """Deliver what is left, end the couriers; nothing runs after this."""
-        self._settle()
-        self.pool.close()
-        if self.halt.halted:
-            self.pool.stop()
-        for thread in self.pool.threads:
-            while thread.is_alive():
-                thread.join(TICK)
-                self._look()
-        self.pool.leave()
 
     def counted(self, outcomes: Sequence[AccountOutcome]) -> list[AccountOutcome]:
         """Return *outcomes* with what was settled, of accounts that were not visited, or are no longer set, as well."""
@@ -185,14 +124,16 @@ class Batch:
         """Let outgoing mail use the line, beside the fetching, which does not wait for it."""
         self._outgoing = outgoing
         for job in outgoing.jobs:
-            self._kicks.append(Thread(target=self._kick, args=(job,), name=job.__name__, daemon=True))
-            self._kicks[-1].start()
+            try:
+                self._kicks.append(started(self._kick, job, name=job.__name__))
+            except ThreadError as error:
+                LOG.warning("%s", log.line("outgoing", job=job.__name__, failed=str(error)))
 
     def _kick(self, job: Callable[[], None]) -> None:
         try:
             job()
         except Exception as error:  # noqa: BLE001 - the last line of defence of this thread
-            self.complaints.append(self._bug(error))
+            self.complaints.append(self.ending.bug(error))
 
     def _see_out(self) -> None:
         """Wait until outgoing mail is through or has had its time, then end it."""
@@ -201,30 +142,43 @@ class Batch:
         for thread in self._kicks:
             while thread.is_alive() and not self.halt.halted and time.monotonic() < self._outgoing.until:
                 thread.join(TICK)
-                self._look()
+                self.ending.look()
         self._outgoing.stop()
         for thread in self._kicks:
             thread.join(GOING)
 
     def _round(self) -> list[AccountOutcome]:
         queue, outcomes = deque(self.settings.pf_user), dict[str, AccountOutcome]()
-        self._fetching = min(self.settings.pf_parallel, len(queue))
-        for number in range(self._fetching):
-            Thread(target=self._fetcher, args=(queue, outcomes), name=f"fetcher-{number}", daemon=True).start()
+        self._fetching = most = min(self.settings.pf_parallel, len(queue))
+        for number in range(most):
+            try:
+                started(self._fetcher, queue, outcomes, name=f"fetcher-{number}")
+            except ThreadError as error:
+                self._do_with(number, most, error)
+                break
         while self._fetching:
-            self._changed.wait(TICK)
-            self._changed.clear()
-            self._look()
+            self.ending.changed.wait(TICK)
+            self.ending.changed.clear()
+            self.ending.look()
         return [outcomes[account.id] for account in self.settings.pf_user if account.id in outcomes]
+
+    def _do_with(self, fetchers: int, most: int, error: ThreadError) -> None:
+        """Go on with so many fetchers as could be started; without any the pass ends."""
+        with self._lock:
+            self._fetching -= most - fetchers
+        if fetchers:
+            LOG.warning("%s", log.line("fetchers", note=f"{fetchers} instead of {most}", words=str(error)))
+        else:
+            self.ending.fail(error)
 
     def _fetcher(self, queue: deque[Account], outcomes: dict[str, AccountOutcome]) -> None:
         while (account := self._next(queue)) is not None:
             try:
                 outcomes[account.id] = self._visit(account)
             except PopfetchError as error:
-                self._fail(error)
+                self.ending.fail(error)
             except Exception as error:  # noqa: BLE001 - the last line of defence of this thread
-                outcomes[account.id] = AccountOutcome(account.id, account.name, Tally(), 0.0, self._bug(error))
+                outcomes[account.id] = AccountOutcome(account.id, account.name, Tally(), 0.0, self.ending.bug(error))
 
     def _next(self, queue: deque[Account]) -> Account | None:
         """Return the next account; None, for the last of a fetcher, tells the pass that one fewer fetches."""
@@ -232,11 +186,11 @@ class Batch:
             if queue:
                 return queue.popleft()
             self._fetching -= 1
-        self._changed.set()
+        self.ending.changed.set()
         return None
 
     def _visit(self, account: Account) -> AccountOutcome:
-        post = self._posts[account.id] = Post()
+        post = self.ending.posts[account.id] = Post()
         self.clerk.expect(account.id, post)
         memory = self.memories.setdefault(account.id, AccountState())
         return Visit(account, self.settings, post, memory, self, self.watch, self.origin(account.id)).run()

@@ -5,17 +5,17 @@ one works; a message at which a bug of ours ends one stays in the spool, and blo
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock, Thread
 
-from lib.delivery.outbox import Outbox
 from lib.delivery.parcel import Errand, Parcel, Result
 from lib.delivery.settle import Clerk
-from lib.errors import PopfetchError, ReceiverError, StoppedError
-from lib.halt import Halt
+from lib.errors import PopfetchError, ReceiverError, SafetyNetError, StoppedError, ThreadError
 from lib.report import log
 from lib.run.affinity import Core
+from lib.run.ending import Ending
+from lib.run.threads import started
 from lib.smtp.deliver import Deliver
 from lib.smtp.health import Health
 from lib.smtp.session import Courier, Way
@@ -26,6 +26,7 @@ LOG = logging.getLogger("popfetch.batch")
 COURIERS, BACKLOG = 4, 24
 # Bugs that may each end a courier before the pass is ended: the messages that they happen at are left in the spool.
 BUGS = 10
+TICK = 0.2
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -34,44 +35,45 @@ class Pool:
 
     way: Way
     clerk: Clerk
-    halt: Halt
+    ending: Ending
     core: Core
-    fail: Callable[[PopfetchError], None]  # ends the pass
-    bug: Callable[[Exception], PopfetchError]  # writes down a traceback
-    complain: Callable[[PopfetchError], None]
     health: Health = field(default_factory=Health)
-    threads: list[Thread] = field(default_factory=list)
-    _outbox: Outbox = field(default_factory=Outbox)
+    _threads: list[Thread] = field(default_factory=list)
     _greeted: Courier | None = None
     _hired: int = 0
     _bugs: int = 0
     _lock: Lock = field(default_factory=Lock)
 
     def greet(self) -> None:
-        """Open the first connection to the receiver; ReceiverError when it takes no mail now."""
-        self._greeted = Courier(self.way, self.halt)
+        """Open the first connection to the receiver; ReceiverError when it takes no mail now, StoppedError."""
+        self._greeted = Courier(self.way, self.ending.halt)
         self._greeted.open()
 
     def send(self, parcel: Parcel) -> None:
-        """Give *parcel* to the couriers. SafetyNetError when it is a dud, and one too many."""
-        waiting = [self._outbox.put(errand) for errand in self.clerk.first(parcel)]
-        if waiting:
+        """Give *parcel* to the couriers; one that is for nobody goes to the duds, and may be one too many."""
+        try:
+            waiting = [self.ending.outbox.put(errand) for errand in self.clerk.first(parcel)]
+        except SafetyNetError as error:
+            self.ending.fail(error)
+            return
+        if waiting and not self.ending.halt.halted:
             self._hire(max(waiting))
 
-    def settled(self, seconds: float) -> bool:
-        """Wait at most *seconds* until nothing is left to do; say whether that is so."""
-        return self._outbox.settle(seconds)
+    def settle(self) -> None:
+        """Wait until all is carried, or the pass is halted."""
+        while not self.ending.outbox.settle(TICK) and not self.ending.halt.halted:
+            self.ending.look()
 
-    def close(self) -> None:
-        """No more will come; what is there is still delivered."""
-        self._outbox.close()
-
-    def stop(self) -> None:
-        """Nothing more is to be delivered in this pass."""
-        self._outbox.stop()
-
-    def leave(self) -> None:
-        """Close a connection that nobody used."""
+    def finish(self) -> None:
+        """Deliver what is left, end the couriers; those that wait for a verdict hear it, as far as the halt allows."""
+        self.settle()
+        self.ending.outbox.close()
+        if self.ending.halt.halted:
+            self.ending.outbox.stop()
+        for thread in self._threads:
+            while thread.is_alive():
+                thread.join(TICK)
+                self.ending.look()
         if self._greeted is not None:
             self._greeted.close()
 
@@ -87,24 +89,22 @@ class Pool:
         self._start(courier)
 
     def _new(self) -> Courier:
-        courier, self._greeted = self._greeted or Courier(self.way, self.halt), None
+        courier, self._greeted = self._greeted or Courier(self.way, self.ending.halt), None
         self._hired += 1
         self.health.opens(courier)
-        self._outbox.enter()
+        self.ending.outbox.enter()
         return courier
 
     def _start(self, courier: Courier) -> None:
-        thread = Thread(target=self._carry, args=(courier,), name=f"courier-{self._hired}", daemon=True)
         try:
-            thread.start()
-            self.threads.append(thread)
-        except RuntimeError as error:  # no room for another one
+            self._threads.append(started(self._carry, courier, name=f"courier-{self._hired}"))
+        except ThreadError as error:
             self.health.ended(courier)
-            self._outbox.leave()
-            if self.threads:
+            self.ending.outbox.leave()
+            if any(thread.is_alive() for thread in self._threads):
                 LOG.warning("%s", log.line("courier", note="no thread for another one", why=str(error)))
             else:
-                self.fail(ReceiverError(f"no thread can be started that delivers: {error}"))
+                self.ending.fail(error)
 
     def _carry(self, courier: Courier) -> None:
         try:
@@ -113,50 +113,50 @@ class Pool:
             pass  # what it had in hand is in the spool, and why it ended is told by the halt
         except ReceiverError as error:
             if self.health.down():
-                self.fail(error)
+                self.ending.fail(error)
             else:
                 LOG.info("%s", log.line("courier", note="one connection fewer", words=str(error)))
         except PopfetchError as error:
-            self.fail(error)
+            self.ending.fail(error)
         except Exception as error:  # noqa: BLE001 - the last line of defence of this thread
             self._survive(error)
         finally:
-            self._outbox.leave()
+            self.ending.outbox.leave()
 
     def _survive(self, error: Exception) -> None:
         """Go on without the message at which a bug of ours ended a courier, unless there are too many of them."""
-        told = self.bug(error)
+        told = self.ending.bug(error)
         with self._lock:
             self._bugs += 1
             courier = self._new() if self._bugs < BUGS else None
         if courier is None:
-            self.fail(told)
+            self.ending.fail(told)
         else:
-            self.complain(told)
+            self.ending.complaints.append(told)
             self._start(courier)
 
     # --- Work: called by every courier ------------------------------------------------------------------------------
 
     def take(self) -> Errand | None:
         """See Work."""
-        return self._outbox.take()
+        return self.ending.outbox.take()
 
     def poll(self) -> Errand | None:
         """See Work."""
-        return self._outbox.poll()
+        return self.ending.outbox.poll()
 
     def give_back(self, errand: Errand) -> None:
         """See Work."""
-        self._outbox.give_back(errand)
+        self.ending.outbox.give_back(errand)
 
     def put_behind(self, errand: Errand) -> None:
         """See Work."""
-        self._outbox.put_behind(errand)
+        self.ending.outbox.put_behind(errand)
 
     @property
     def stopped(self) -> bool:
         """See Work."""
-        return self._outbox.stopped
+        return self.ending.outbox.stopped
 
     def body(self, parcel: Parcel) -> Iterator[bytes]:
         """See Work."""

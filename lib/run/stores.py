@@ -11,14 +11,18 @@ from lib.config import helo
 from lib.config.settings import Settings
 from lib.delivery.envelope import NOTICES, origins
 from lib.delivery.letters import Letters
+from lib.delivery.outbox import Outbox
 from lib.delivery.safety_net import Ground, Streak
 from lib.delivery.settle import Clerk, Terms
 from lib.errors import StorageError
 from lib.halt import Halt, Signals
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Unwatched, Watch
+from lib.run.affinity import Core
 from lib.run.batch import Batch
-from lib.smtp.health import Learned
+from lib.run.ending import Ending
+from lib.run.pool import Pool
+from lib.smtp.health import Health, Learned
 from lib.smtp.session import way
 from lib.store import recovery
 from lib.store.clock import UNMOVED, Shift
@@ -58,7 +62,9 @@ class Workplace:
         to = way(settings, halt.begun)
         known = state.receiver if state.receiver.place == str(to) else ReceiverState()
         learned = Learned(known.alone, known.limit, known.stopped)
-        batch = Batch(settings, clerk, to, origin, watch, accounts, halt, learned)
+        ending = Ending(halt, Outbox(), self.ledger)
+        pool = Pool(to, clerk, ending, Core(), Health(learned))
+        batch = Batch(settings, clerk, origin, watch, accounts, ending, pool)
         if self.ledger.damages:
             batch.complaints.append(StorageError(damage_told(self.ledger.damages)))
         batch.complaints.extend(StorageError(one.why) for one in self.corrupt if one.unreadable)
@@ -66,7 +72,7 @@ class Workplace:
 
     def remembered(self, batch: Batch) -> ReceiverState:
         """Return what the next pass should know of the receiver."""
-        return ReceiverState(str(batch.way), *batch.pool.health.learned)
+        return ReceiverState(str(batch.pool.way), *batch.pool.health.learned)
 
     @property
     def owed(self) -> int:
@@ -80,8 +86,8 @@ class Workplace:
         for mail in mails:
             letter = batch.clerk.letters.put(NOTICES, mail, mail, time.time())
             if letter is not None:
-                batch.send(letter)
-        batch.finish()
+                batch.pool.send(letter)
+        batch.pool.finish()
         return batch.counted([])
 
     def bury_corrupt(self, clerk: Clerk) -> None:
