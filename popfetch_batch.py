@@ -162,6 +162,8 @@ def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> 
         ended = ended.with_clock(clock.ended(judged, clock.read()))
         state.save(path, ended)
         outcomes += tell(settings, place, ended, news, signals)
+        batch.complaints += duds_among(path, ended, place)
+        row = place.streak.row
         seconds = time.time() - now
         outcome = Outcome(tuple(outcomes), tuple(batch.complaints), place.owed, row, seconds)
     LOG.info("%s", log.line("pass", summary=outcome.summary()))
@@ -178,6 +180,7 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
     line = line_of(settings, batch.halt.begun)
     outcomes: list[AccountOutcome] = []
     try:
+        place.streak.check()  # a killed pass may have tripped the safety net, and not have said so
         batch.halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit", HEARING)
         place.bury_corrupt(batch.clerk)
         if place.found or (line.configured and not line.is_up()):
@@ -235,6 +238,19 @@ def tell(
     host, when = helo.name(settings), datetime.now().astimezone()
     post = Post(f"popfetch@{host}", to, when, f"<{when.timestamp():.6f}.popfetch@{host}>", place.command)
     return place.tell(list(mails(post, news, duds, str(settings.work_path / "duds.dat"))), known, signals)
+
+
+def duds_among(path: Path, known: State, place: Workplace) -> list[PopfetchError]:
+    """Save what duds among the notices came to; return the error when they have tripped the safety net."""
+    row, tripped = place.streak.row, place.streak.tripped
+    if (row, tripped) == (known.duds_in_a_row, known.tripped):
+        return []
+    state.save(path, known._replace(duds_in_a_row=row, tripped=tripped))
+    try:
+        place.streak.check()
+    except SafetyNetError as error:
+        return [error]
+    return []
 
 
 def called(plan: Plan) -> str:

@@ -55,7 +55,7 @@ def status(plan: Plan, wish: Wish) -> Exit:
     shown = Status(
         started=_time(known.last_start),
         ended=_time(known.last_end),
-        duds_in_a_row=known.duds_in_a_row,
+        duds_in_a_row=known.duds_in_a_row if said.row is None else said.row,
         max_duds=settings.pf_max_duds,
         tripped="" if not known.tripped else "the state file is damaged" if known.damaged else "too many duds in a row",
         accounts=tuple(_account(labels.get(name, name), one) for name, one in sorted(known.accounts.items())),

@@ -30,7 +30,7 @@ class Care(NamedTuple):
     had: bool = False  # he has had it before, and it came back: it goes in circles
 
 
-class Then(Enum):
+class Next(Enum):
     """What is to be done with the message."""
 
     DELIVERED = "everybody has it"
@@ -61,16 +61,16 @@ def care(
     return Care(address, verdicts.get(CARETAKER + address, ("", b""))[0], own, by_content, offered, had)
 
 
-def then(ends: Fate, care: Care, *, too_old: bool) -> Then:
+def next_step(ends: Fate, care: Care, *, too_old: bool) -> Next:
     """Return what follows. Every message with a refusal goes to the caretaker, else to the duds."""
     if ends.owed:
-        return Then.DEFER
+        return Next.DEFER
     if not ends.refused:
-        return Then.DELIVERED
+        return Next.DELIVERED
     if care.status == ACCEPTED:
-        return Then.CARED_FOR
+        return Next.CARED_FOR
     if not care.address or care.had:
-        return Then.BURY
+        return Next.BURY
     if care.refused or care.status == REFUSED or (care.status and too_old):
-        return Then.BURY_AND_TELL if care.content else Then.BURY
-    return Then.DEFER_COPY if care.offered else Then.COPY
+        return Next.BURY_AND_TELL if care.content else Next.BURY
+    return Next.DEFER_COPY if care.offered else Next.COPY

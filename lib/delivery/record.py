@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lib.delivery.envelope import CARETAKER, NOT_YET
 from lib.delivery.parcel import Cause, Result
-from lib.store.journal_facts import OWED, Content, Entry, Loss, Lost, Record, Verdicts
+from lib.store.journal_facts import OWED, ContentRefused, Entry, Loss, Lost, Record, Verdicts
 from lib.visible import kept
 
 
@@ -25,7 +25,7 @@ def records(result: Result, entry: Entry, now: float) -> Iterator[Record]:
     yield Verdicts(parcel.account, parcel.key, parcel.sender, said, now)
     content = tuple(who for who, answer in answers.items() if answer.cause is Cause.CONTENT)
     if content:
-        yield Content(parcel.account, parcel.key, content)
+        yield ContentRefused(parcel.account, parcel.key, content)
     lost = [who for who, answer in answers.items() if answer.cause is Cause.DOUBT]
     if lost:
         counted = {who: Loss(entry.losses.get(who, Loss(0, now)).number + 1, now) for who in lost}

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple
 
-from lib.delivery import letters, retry
+from lib.delivery import letters, retry, safety_net
 from lib.delivery.burial import Burial
 from lib.delivery.envelope import CARE, CARETAKER, OURS, PLAIN, recipients
-from lib.delivery.fate import Fate, Then, care, fate, then
+from lib.delivery.fate import Fate, Next, care, fate, next_step
 from lib.delivery.letters import Letters
 from lib.delivery.parcel import Errand, Parcel, Post, Result
 from lib.delivery.record import records
-from lib.delivery.safety_net import Ground, Streak
+from lib.delivery.safety_net import COUNTS, Ground, Streak
 from lib.errors import StorageError
 from lib.mail import caretaker
 from lib.report import log, notice
@@ -167,19 +167,19 @@ class Clerk:
             entry.losses.get(CARETAKER + self.terms.caretaker), self.now()
         )
         his = care(self.terms.caretaker, verdicts, entry.content, offered=offered, had=False)
-        what = then(ends, his, too_old=too_old)
+        what = next_step(ends, his, too_old=too_old)
         match what:
-            case Then.DELIVERED | Then.CARED_FOR:
-                self._delivered(parcel, verdicts, refused=what is Then.CARED_FOR)
-            case Then.DEFER:
+            case Next.DELIVERED | Next.CARED_FOR:
+                self._delivered(parcel, verdicts, refused=what is Next.CARED_FOR)
+            case Next.DEFER:
                 self._defer(parcel, ends.owed, verdicts)
-            case Then.DEFER_COPY:
+            case Next.DEFER_COPY:
                 self._defer(parcel, (his.address,), verdicts)
-            case Then.COPY:
+            case Next.COPY:
                 self._copied.add((parcel.account, parcel.key))
                 return (self._copy(parcel, ends),)
-            case Then.BURY | Then.BURY_AND_TELL:
-                return self._to_duds(parcel, ends, verdicts, tell=what is Then.BURY_AND_TELL)
+            case Next.BURY | Next.BURY_AND_TELL:
+                return self._to_duds(parcel, ends, verdicts, tell=what is Next.BURY_AND_TELL)
         return ()
 
     def _to_duds(self, parcel: Parcel, ends: Fate, verdicts: dict[bytes, Verdict], *, tell: bool) -> Iterable[Errand]:
@@ -191,8 +191,7 @@ class Clerk:
         status, words = verdicts.get(CARETAKER + address, ("", b""))
         if status:
             reasons.append(b"the caretaker <%b>: %b" % (address, words))
-        ours = parcel.account in OURS  # nobody else can have written it, so that it says something of the receiver
-        ground = Ground.CONTENT if entry.content and not ours else Ground.RECIPIENTS
+        ground = safety_net.ground(content=bool(entry.content), ours=parcel.account in OURS)
         return _errand(self._bury(parcel, ends, reasons, ground, tell=tell and parcel.account != PLAIN))
 
     def _plainer(self, letter: Parcel, verdicts: dict[bytes, Verdict]) -> Iterable[Errand]:
@@ -261,11 +260,12 @@ class Clerk:
                 if letter is not None:
                     self.letters.take_back(letter)
                 raise
-        self.ledger.note(Dud(parcel.account, parcel.key, parcel.sha, self.now()))
+        self.streak.dud(ground, Dud(parcel.account, parcel.key, parcel.sha, self.now()))
         self.ledger.flush()
         self.spool.free(parcel.number)
         self._end(parcel, "duds", {b"": (REFUSED, b"; ".join(reasons))}, settled=True)
-        self.streak.dud(ground)
+        if COUNTS[ground]:
+            self.streak.check()
         return letter
 
     def _tell_of_dud(self, parcel: Parcel, whom: tuple[bytes, ...], reasons: list[bytes]) -> Parcel | None:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from lib.config import helo
 from lib.config.settings import Settings
-from lib.delivery.envelope import NOTICES, origins
+from lib.delivery import safety_net
+from lib.delivery.envelope import NOTICES, OURS, origins
 from lib.delivery.letters import Letters
 from lib.delivery.outbox import Outbox
 from lib.delivery.safety_net import Ground, Streak
@@ -28,7 +29,7 @@ from lib.store import recovery
 from lib.store.clock import UNMOVED, Shift
 from lib.store.duds import Duds
 from lib.store.journal import Ledger, damage_told
-from lib.store.journal_facts import OWED, Entry, Spooled, Status, Stepped
+from lib.store.journal_facts import OWED, Dud, DudsInARow, Entry, Spooled, Status, Stepped
 from lib.store.spool import Corrupt, Spool, Stored
 from lib.store.state import ReceiverState, State
 
@@ -110,16 +111,21 @@ class Workplace:
             if lasting:
                 when = datetime.fromtimestamp(time.time(), UTC)
                 self.duds.append(when, account, one.uid or b"", b"", (), [why], self.spool.chunks(one.number))
+            facts = []
             if entry is not None:
-                self.ledger.note(Spooled(account, entry.key, 0, entry.uid, entry.sha, entry.size, entry.since))
-                self.ledger.flush()
+                facts.append(Spooled(account, entry.key, 0, entry.uid, entry.sha, entry.size, entry.since))
+            if lasting:
+                self.streak.dud(Ground.DAMAGED, *facts)
+            else:
+                self.ledger.note(*facts)
+            self.ledger.flush()
             if one.unreadable:
                 continue
             self.spool.free(one.number)
             if lasting:
                 clerk.tally(account).duds += 1
                 LOG.error("%s", log.line("spool", account=account, uid=one.uid, status="duds", words=why))
-                self.streak.dud(Ground.DAMAGED)
+                self.streak.check()
 
 
 def _deferred(entry: Entry) -> bool:
@@ -134,11 +140,19 @@ def _move_times(ledger: Ledger, shift: Shift) -> None:
             ledger.note(Stepped(account, *shift))
 
 
+def _buried(ledger: Ledger, duds: Duds, streak: Streak) -> Iterator[str]:
+    """Settle what a killed pass had written to duds.dat; yield whose it was."""
+    for account, entry in list(recovery.buried(ledger, duds)):
+        ground = safety_net.ground(content=bool(entry.content), ours=account in OURS)
+        streak.dud(ground, Dud(account, entry.key, entry.sha, time.time()))
+        yield account
+
+
 @contextmanager
 def opened(settings: Settings, duds_in_a_row: int, command: str, shift: Shift = UNMOVED) -> Iterator[Workplace]:
     """Open the stores and match what the spool holds with the journal; noted times move by *shift*. StorageError.
 
-    *command* is how letters tell people to call this program.
+    *command* is how letters tell people to call this program; *duds_in_a_row* counts where the journal has no count.
     """
     work = settings.work_path
     spool, ledger = Spool(work, settings.pf_spool_limit), Ledger(work / "popfetch.journal")
@@ -147,10 +161,12 @@ def opened(settings: Settings, duds_in_a_row: int, command: str, shift: Shift = 
         remembers = bool(said.lines or said.damages)  # or a pass may have been killed when it had made the file
         _move_times(ledger, shift)
         duds = Duds(work / "duds.dat")
-        buried = list(recovery.buried(ledger, duds))
+        if ledger.row is None and duds_in_a_row:  # of a journal that is older than such lines
+            ledger.note(DudsInARow(duds_in_a_row))
+        streak = Streak(ledger.row or 0, settings.pf_max_duds, ledger.note)
+        buried = list(_buried(ledger, duds, streak))
         whole, corrupt = spool.recover()
         found = recovery.named(whole, corrupt, ledger, spool, remembers=remembers)
-        streak = Streak(duds_in_a_row + len(buried), settings.pf_max_duds)
         yield Workplace(settings, spool, ledger, duds, streak, found, corrupt, buried, command)
         ledger.compact(time.time())
         ledger.sync()

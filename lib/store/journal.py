@@ -12,7 +12,7 @@ from threading import Lock
 
 from lib.errors import StorageError
 from lib.store import journal_format, ownfile
-from lib.store.journal_facts import ASKED, REFUSED, SETTLED, UNSURE
+from lib.store.journal_facts import ASKED, REFUSED, SETTLED, UNSURE, DudsInARow
 from lib.store.journal_format import Damage, Entry, Mark, Record, Replay
 
 TOLD = 5  # damaged lines that are named
@@ -26,6 +26,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.entries: journal_format.Ledger = {}
         self.damages: tuple[Damage, ...] = ()
+        self.row: int | None = None  # duds in a row; None where it was never noted
         self._path = path
         self._descriptor = -1
         self._changing = Lock()  # entries, lines, writing
@@ -63,6 +64,8 @@ class Ledger:
         with self._changing:
             for record in records:
                 journal_format.apply(self.entries, record)
+                if type(record) is DudsInARow:
+                    self.row = record.duds
             self._lines += lines
             self._noted += len(lines)
 
@@ -129,7 +132,7 @@ class Ledger:
     def _read(self) -> Replay:
         data = ownfile.read(self._path) or b""
         said = journal_format.replay(data)
-        self.entries, self.damages = said.ledger, said.damages
+        self.entries, self.damages, self.row = said.ledger, said.damages, said.row
         self._count, self._length = said.lines + len(said.damages), len(data) - said.torn
         self._new = _MARK not in data  # or a pass may have been killed when it had made the file
         self._noted = 1  # a killed pass may have left lines that are not on disk yet: the first sync() takes them along
@@ -161,7 +164,8 @@ class Ledger:
 
     def _rewrite(self, data: bytes) -> None:
         """Put *data* in the place of the journal, which is never empty again: that is one that remembers nothing."""
-        data = data or _MARK
+        row = b"" if self.row is None else journal_format.encode(DudsInARow(self.row))
+        data = data + row or _MARK
         os.close(self._descriptor)  # Windows replaces no open file
         self._descriptor = -1
         try:

@@ -206,7 +206,7 @@ class Whole(NamedTuple):
     entry: Entry
 
 
-class Content(NamedTuple):
+class ContentRefused(NamedTuple):
     """To these it was refused for what it contains, or because it goes in circles; adds to those of before."""
 
     account: str
@@ -222,6 +222,13 @@ class Lost(NamedTuple):
     losses: dict[bytes, Loss]
 
 
+class DudsInARow(NamedTuple):
+    """So many duds in a row are there now that count for the safety net. Of no account."""
+
+    duds: int
+    account: str = ""
+
+
 class Mark(NamedTuple):
     """All before this line was on disk when it was written."""
 
@@ -229,7 +236,7 @@ class Mark(NamedTuple):
 
 
 Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Lasting | Deleting | Gone | Trouble
-Record = Fate | Renamed | Vanished | Seen | Stepped | Whole | Content | Lost | Mark
+Record = Fate | Renamed | Vanished | Seen | Stepped | Whole | ContentRefused | Lost | DudsInARow | Mark
 
 
 def uid_key(uid: bytes) -> str:

@@ -26,10 +26,11 @@ from lib.store.journal_facts import (
     UID_KEPT,
     WORDS_KEPT,
     Burying,
-    Content,
+    ContentRefused,
     Deleting,
     Delivered,
     Dud,
+    DudsInARow,
     Entry,
     Gone,
     Lasting,
@@ -57,10 +58,10 @@ from lib.store.journal_facts import (
 from lib.store.journal_replay import apply
 
 __all__ = [
-    "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "Content", "Damage", "Deleting", "Delivered", "Dud", "Entry",
-    "Gone", "Lasting", "Ledger", "Left", "Lost", "Mark", "Record", "Renamed", "Replay", "Seen", "Spooled", "Status",
-    "Stepped", "Trouble", "Vanished", "Verdict", "Verdicts", "Whole", "apply", "compact", "encode", "replay", "sha_key",
-    "uid_key",
+    "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "ContentRefused", "Damage", "Deleting", "Delivered", "Dud",
+    "DudsInARow", "Entry", "Gone", "Lasting", "Ledger", "Left", "Lost", "Mark", "Record", "Renamed", "Replay", "Seen",
+    "Spooled", "Status", "Stepped", "Trouble", "Vanished", "Verdict", "Verdicts", "Whole", "apply", "compact",
+    "encode", "replay", "sha_key", "uid_key",
 ]  # fmt: skip
 
 DAY = 86400.0
@@ -83,6 +84,7 @@ class Replay(NamedTuple):
     torn: int  # bytes at the end that a power cut or a kill left unfinished: cut them off before appending
     holes: int  # lines inside that a power cut left unwritten: rewrite the file before appending
     lines: int  # lines that were believed
+    row: int | None = None  # duds in a row, as the last DudsInARow says
 
 
 def encode(record: Record) -> bytes:
@@ -98,7 +100,7 @@ def encode(record: Record) -> bytes:
 def replay(data: bytes) -> Replay:
     """Return what the journal *data* says; never raises."""
     *lines, rest = data.split(b"\n")
-    torn, mark = len(rest), 0
+    torn, mark, row = len(rest), 0, None
     ledger: Ledger = {}
     bad: dict[int, str | None] = {}
     for number, line in enumerate(lines, 1):
@@ -107,6 +109,8 @@ def replay(data: bytes) -> Replay:
             bad[number] = account
         elif type(record) is Mark:
             mark = number
+        elif type(record) is DudsInARow:
+            row = record.duds
         else:
             apply(ledger, record)
     cut = _unwritten(lines, [number for number in bad if number > mark and 0 in lines[number - 1]])
@@ -115,7 +119,7 @@ def replay(data: bytes) -> Replay:
     while end in cut:
         torn += len(lines[end - 1]) + 1
         end -= 1
-    return Replay(ledger, damages, torn, sum(number <= end for number in cut), len(lines) - len(bad))
+    return Replay(ledger, damages, torn, sum(number <= end for number in cut), len(lines) - len(bad), row)
 
 
 def compact(ledger: Ledger, now: float, *, forget_vanished_after_days: int = 60) -> bytes:
@@ -133,7 +137,7 @@ def _told(account: str, entry: Entry) -> Iterator[Record]:
     """Yield all that is known of a message."""
     yield Whole(account, entry)
     if entry.content:
-        yield Content(account, entry.key, entry.content)
+        yield ContentRefused(account, entry.key, entry.content)
     if entry.losses:
         yield Lost(account, entry.key, entry.losses)
 
@@ -315,10 +319,10 @@ _KINDS = (
     _Kind("E", Whole, _dump, _ENTRY, _load),
     _Kind(
         "!",
-        Content,
+        ContentRefused,
         lambda r: [r.key, list(map(_text, r.recipients))],
         [str, list],
-        lambda account, key, recipients: Content(account, key, tuple(map(_octets, recipients))),
+        lambda account, key, recipients: ContentRefused(account, key, tuple(map(_octets, recipients))),
     ),
     _Kind(
         "?",
@@ -327,6 +331,7 @@ _KINDS = (
         [str, dict],
         lambda account, key, said: Lost(account, key, {_octets(who): _loss(*loss) for who, loss in said.items()}),
     ),
+    _Kind("#", DudsInARow, lambda r: [r.duds], [int], lambda _, duds: DudsInARow(max(duds, 0))),
     _Kind("=", Mark, lambda _: [], [], Mark),
 )
 _BY_LETTER = {kind.letter: kind for kind in _KINDS}

@@ -12,10 +12,11 @@ from lib.store.journal_facts import (
     UID_KEPT,
     WORDS_KEPT,
     Burying,
-    Content,
+    ContentRefused,
     Deleting,
     Delivered,
     Dud,
+    DudsInARow,
     Entry,
     Gone,
     Lasting,
@@ -40,7 +41,7 @@ from lib.store.journal_facts import (
 
 def apply(ledger: Ledger, record: Record) -> None:
     """Let *ledger* know of *record*."""
-    if type(record) is not Mark:
+    if type(record) not in {Mark, DudsInARow}:
         _RULES[type(record)](ledger.setdefault(record.account, {}), record)
 
 
@@ -149,7 +150,7 @@ def _whole(entries: dict[str, Entry], record: Whole) -> None:
     entries[record.entry.key] = record.entry
 
 
-def _content(entries: dict[str, Entry], record: Content) -> None:
+def _content(entries: dict[str, Entry], record: ContentRefused) -> None:
     entry = _entry(entries, record.key)
     if entry.status not in SETTLED:
         entry.content = tuple(dict.fromkeys((*entry.content, *record.recipients)))
@@ -184,6 +185,6 @@ _RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
     Seen: _seen,
     Stepped: _stepped,
     Whole: _whole,
-    Content: _content,
+    ContentRefused: _content,
     Lost: _lost,
 }

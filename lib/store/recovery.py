@@ -12,19 +12,18 @@ from pathlib import Path
 
 from lib.store.duds import Duds
 from lib.store.journal import Ledger
-from lib.store.journal_facts import SETTLED, Burying, Dud, Entry, Spooled, Status, sha_key, uid_key
+from lib.store.journal_facts import SETTLED, Burying, DudsInARow, Entry, Spooled, Status, sha_key, uid_key
 from lib.store.spool import Corrupt, Spool, Stored
 
 
-def buried(ledger: Ledger, duds: Duds) -> Iterator[str]:
-    """Settle what a killed pass had written to duds.dat, undo what it had begun to write; yield whose it was."""
+def buried(ledger: Ledger, duds: Duds) -> Iterator[tuple[str, Entry]]:
+    """Yield what a killed pass had written to duds.dat, and whose it is; undo what it had begun to write."""
     for account, entries in ledger.entries.items():
         for key, entry in list(entries.items()):
             if entry.burial is None or entry.status in SETTLED:
                 continue
             if duds.has(account, entry.uid, entry.burial):
-                ledger.note(Dud(account, key, entry.sha, time.time()))
-                yield account
+                yield account, entry
             else:
                 ledger.note(Burying(account, key, None))
 
@@ -60,7 +59,11 @@ def named(
 
 
 def reset(ledger: Ledger, spool: Spool, now: float) -> Path | None:
-    """Set a damaged journal aside; what is whole counts as spooled, for the damaged lines may have said so."""
+    """Let no duds be in a row, and set a damaged journal aside.
+
+    What is whole counts as spooled then, for the damaged lines may have said so.
+    """
+    ledger.note(DudsInARow(0))
     aside = ledger.reset_damage(now)
     if aside is not None:
         adopt(spool.recover()[0], ledger)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lib.store import journal_format, spool_format
-from lib.store.journal_facts import ACCEPTED, ASKED, OWED, REFUSED
+from lib.store.journal_facts import ACCEPTED, ASKED, OWED, REFUSED, ContentRefused, Loss, Lost
 from lib.store.journal_format import (
     Burying,
     Deleting,
@@ -74,6 +74,8 @@ def record(source: Source) -> Record:
         Renamed(name, key, uid_key(source.octets(3))),
         Vanished(name, key, at),
         Seen(name, key),
+        ContentRefused(name, key, tuple(who)),
+        Lost(name, key, {one: Loss(number, at) for one in who}),
         Mark(),
     )
     return source.pick(records)
@@ -97,7 +99,7 @@ def journal_round_trip(data: bytes) -> None:
         journal_format.apply(known, one)
     written = b"".join(map(journal_format.encode, before))
     said = journal_format.replay(written)
-    assert said == (known, (), 0, 0, len(before))
+    assert said == journal_format.Replay(known, (), 0, 0, len(before))
     short = journal_format.compact(known, 0.0)
     behind = b"".join(map(journal_format.encode, after))
     long_one, short_one = journal_format.replay(written + behind), journal_format.replay(short + behind)

@@ -1,5 +1,6 @@
 """Duds in a row trip the safety net: the pass ends, no later one starts until --reset."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,102 @@ def test_what_the_caretaker_takes_is_no_dud(conf: Conf, run_pass: RunPass, work:
         assert run_pass(path) == (0, "", "")
     assert duds(work) == 0
     assert [letter.recipients for letter in smtp.taken] == [(b"care@example.org",)] * 5
+
+
+@pytest.fixture
+def state(work: Path) -> Callable[[], None]:
+    """Return what puts the state back that its first call finds: as if passes had been killed at their end."""
+    path, known = work / "popfetch_state.toml", list[bytes]()
+
+    def put_back() -> None:
+        known.append(path.read_bytes())
+        path.write_bytes(known[0])
+
+    return put_back
+
+
+def test_what_killed_passes_buried_counts(
+    conf: Conf, run_pass: RunPass, work: Path, refusing: SmtpServer, state: Callable[[], None]
+) -> None:
+    with PopServer({"bob": ("geheim-bob", [])}) as pop, refusing as smtp:
+        path = conf(account(pop.port), pf_smtp_server=f"127.0.0.1:{smtp.port}", pf_max_duds=4)
+        assert run_pass(path).code == 0
+        state()
+        for number, code in enumerate((65, 65, 65, 79), 1):
+            pop.mailboxes["bob"].messages[number] = letters("bad")[0]
+            assert run_pass(path).code == code
+            if code == 65:
+                state()
+                assert f"duds in a row: {number} of 4" in run_pass(path, "--status").out
+    assert duds(work) == 4
+
+
+def test_what_killed_passes_delivered_ends_the_row(
+    conf: Conf, run_pass: RunPass, work: Path, refusing: SmtpServer, state: Callable[[], None]
+) -> None:
+    with PopServer({"bob": ("geheim-bob", letters("bad1", "bad2"))}) as pop, refusing as smtp:
+        path = conf(account(pop.port), pf_smtp_server=f"127.0.0.1:{smtp.port}", pf_max_duds=3)
+        assert run_pass(path).code == 65
+        state()
+        for number, (subject, code) in enumerate((("good3", 0), ("bad4", 65), ("bad5", 65), ("bad6", 79)), 3):
+            pop.mailboxes["bob"].messages[number] = letters(subject)[0]
+            assert run_pass(path).code == code
+            if code != 79:
+                state()
+    assert duds(work) == 5
+
+
+def test_a_net_that_tripped_in_a_killed_pass_stops_the_next_one_before_it_touches_anything(
+    conf: Conf, run_pass: RunPass, work: Path, refusing: SmtpServer, state: Callable[[], None]
+) -> None:
+    with PopServer({"bob": ("geheim-bob", [])}) as pop, refusing as smtp:
+        told = {"pf_notify_address": "admin@example.org", "pf_max_duds": 2}
+        path = conf(account(pop.port), pf_smtp_server=f"127.0.0.1:{smtp.port}", **told)
+        assert run_pass(path).code == 0
+        state()
+        pop.mailboxes["bob"].messages.update(enumerate(letters("bad1", "bad2", "good3"), 1))
+        assert run_pass(path).code == 79
+        state()  # killed before it could say so
+        smtp.taken.clear()
+        heard = len(pop.heard)
+        result = run_pass(path)
+        assert (result.code, len(pop.heard)) == (79, heard)
+        assert "2 duds in a row" in result.err
+        assert [letter.recipients for letter in smtp.taken] == [(b"admin@example.org",)]
+        assert run_pass(path) == (79, "", STOPPED)
+        assert run_pass(path, "--reset").code == 0
+        assert run_pass(path) == (0, "", "")
+    assert duds(work) == 2
+
+
+def test_a_state_that_is_older_than_the_count_in_the_journal_counts(
+    conf: Conf, run_pass: RunPass, work: Path, refusing: SmtpServer
+) -> None:
+    with PopServer({"bob": ("geheim-bob", letters("bad"))}) as pop, refusing as smtp:
+        path = conf(account(pop.port), pf_smtp_server=f"127.0.0.1:{smtp.port}", pf_max_duds=3)
+        (work / "popfetch_state.toml").write_bytes(b"duds_in_a_row = 2\n[end]\nwhole = true\n")
+        (work / "popfetch_state.toml").chmod(0o600)
+        assert run_pass(path).code == 79
+
+
+@pytest.mark.parametrize("refused", [{b"admin@example.org": NO}, {}])
+def test_a_dud_among_the_notices_trips_a_net_that_is_saved(
+    conf: Conf, run_pass: RunPass, work: Path, refused: dict[bytes, bytes]
+) -> None:
+    def judge(content: bytes) -> bytes:
+        return b"554 5.7.1 spam" if b"keeps failing" in content else b""
+
+    with PopServer({"bob": ("another", [])}) as pop, SmtpServer(refused, judge=judge) as smtp:
+        told = {"pf_notify_address": "admin@example.org", "pf_max_duds": 1}
+        path = conf(account(pop.port), pf_smtp_server=f"127.0.0.1:{smtp.port}", **told)
+        for _ in range(2):
+            assert run_pass(path).code == 77
+        result = run_pass(path)
+        assert result.code == 79
+        assert "1 duds in a row" in result.err
+        assert run_pass(path) == (79, "", STOPPED)
+        assert "duds in a row: 1 of 1" in run_pass(path, "--status").out
+    assert duds(work) == 1
 
 
 def test_a_dud_that_stays_on_its_server_is_written_once(

@@ -3,7 +3,7 @@
 import pytest
 
 from lib.delivery.envelope import CARETAKER
-from lib.delivery.fate import Care, Fate, Then, care, fate, then
+from lib.delivery.fate import Care, Fate, Next, care, fate, next_step
 from lib.store.journal_facts import ACCEPTED, OWED, REFUSED
 
 CHEF = b"chef@x"
@@ -14,31 +14,31 @@ REFUSING, WAITING, DONE = Fate(refused=NO), Fate(owed=(b"bob@x",), refused=NO), 
 @pytest.mark.parametrize(
     ("ends", "with_caretaker", "too_old", "expected"),
     [
-        (DONE, Care(CHEF), False, Then.DELIVERED),
-        (DONE, Care(b""), True, Then.DELIVERED),
-        (WAITING, Care(CHEF), False, Then.DEFER),
-        (WAITING, Care(CHEF, status=ACCEPTED), False, Then.DEFER),
-        (REFUSING, Care(CHEF), False, Then.COPY),
-        (REFUSING, Care(CHEF), True, Then.COPY),
-        (REFUSING, Care(CHEF, status=OWED), False, Then.COPY),
-        (REFUSING, Care(CHEF, status=OWED, offered=True), False, Then.DEFER_COPY),
-        (REFUSING, Care(CHEF, status=OWED, offered=True), True, Then.BURY),
-        (REFUSING, Care(CHEF, status=ACCEPTED, offered=True), False, Then.CARED_FOR),
-        (REFUSING, Care(CHEF, status=ACCEPTED, content=True), True, Then.CARED_FOR),
-        (REFUSING, Care(CHEF, status=REFUSED, offered=True), False, Then.BURY),
-        (REFUSING, Care(CHEF, status=REFUSED, offered=True, content=True), False, Then.BURY_AND_TELL),
-        (REFUSING, Care(CHEF, refused=True), False, Then.BURY),
-        (REFUSING, Care(CHEF, refused=True, content=True), False, Then.BURY_AND_TELL),
-        (REFUSING, Care(CHEF, had=True), False, Then.BURY),
-        (REFUSING, Care(CHEF, had=True, refused=True, content=True), False, Then.BURY),
-        (REFUSING, Care(b""), False, Then.BURY),
-        (REFUSING, Care(b"", content=True), False, Then.BURY),
+        (DONE, Care(CHEF), False, Next.DELIVERED),
+        (DONE, Care(b""), True, Next.DELIVERED),
+        (WAITING, Care(CHEF), False, Next.DEFER),
+        (WAITING, Care(CHEF, status=ACCEPTED), False, Next.DEFER),
+        (REFUSING, Care(CHEF), False, Next.COPY),
+        (REFUSING, Care(CHEF), True, Next.COPY),
+        (REFUSING, Care(CHEF, status=OWED), False, Next.COPY),
+        (REFUSING, Care(CHEF, status=OWED, offered=True), False, Next.DEFER_COPY),
+        (REFUSING, Care(CHEF, status=OWED, offered=True), True, Next.BURY),
+        (REFUSING, Care(CHEF, status=ACCEPTED, offered=True), False, Next.CARED_FOR),
+        (REFUSING, Care(CHEF, status=ACCEPTED, content=True), True, Next.CARED_FOR),
+        (REFUSING, Care(CHEF, status=REFUSED, offered=True), False, Next.BURY),
+        (REFUSING, Care(CHEF, status=REFUSED, offered=True, content=True), False, Next.BURY_AND_TELL),
+        (REFUSING, Care(CHEF, refused=True), False, Next.BURY),
+        (REFUSING, Care(CHEF, refused=True, content=True), False, Next.BURY_AND_TELL),
+        (REFUSING, Care(CHEF, had=True), False, Next.BURY),
+        (REFUSING, Care(CHEF, had=True, refused=True, content=True), False, Next.BURY),
+        (REFUSING, Care(b""), False, Next.BURY),
+        (REFUSING, Care(b"", content=True), False, Next.BURY),
     ],
 )
 def test_every_message_with_a_refusal_goes_to_the_caretaker_else_to_the_duds(
-    ends: Fate, with_caretaker: Care, too_old: bool, expected: Then
+    ends: Fate, with_caretaker: Care, too_old: bool, expected: Next
 ) -> None:
-    assert then(ends, with_caretaker, too_old=too_old) is expected
+    assert next_step(ends, with_caretaker, too_old=too_old) is expected
 
 
 def test_recipients_are_sorted_and_who_is_owed_it_for_too_long_refuses_it() -> None:

@@ -8,7 +8,7 @@ from lib.delivery.envelope import CARETAKER, NOT_YET
 from lib.delivery.parcel import Answer, Cause, Errand, Parcel, Result
 from lib.delivery.record import records
 from lib.mail.message import scan
-from lib.store.journal_facts import OWED, Content, Entry, Loss, Lost, Record, Verdicts
+from lib.store.journal_facts import OWED, ContentRefused, Entry, Loss, Lost, Record, Verdicts
 
 ANN, BEN, NOW = b"ann@x", b"ben@x", 2e9
 PARCEL = Parcel(
@@ -47,7 +47,7 @@ def verdicts(**said: tuple[str, bytes]) -> Verdicts:
         (
             {ANN: SPAM, BEN: NO},
             Entry("uid:1"),
-            [verdicts(ann=("refused", b"554"), ben=("refused", b"550")), Content("bob", "uid:1", (ANN,))],
+            [verdicts(ann=("refused", b"554"), ben=("refused", b"550")), ContentRefused("bob", "uid:1", (ANN,))],
         ),
         (
             {ANN: LOST},
@@ -80,5 +80,5 @@ def test_what_the_caretaker_says_to_his_copy_stands_under_a_name_of_its_own() ->
     facts = list(records(Result(copy, {ANN: SPAM}), Entry("uid:1"), NOW))
     assert facts == [
         Verdicts("bob", "uid:1", b"s@y", {CARETAKER + ANN: ("refused", b"554")}, NOW),
-        Content("bob", "uid:1", (CARETAKER + ANN,)),
+        ContentRefused("bob", "uid:1", (CARETAKER + ANN,)),
     ]
