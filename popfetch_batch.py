@@ -162,7 +162,7 @@ def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> 
         ended = ended.with_clock(clock.ended(judged, clock.read()))
         state.save(path, ended)
         outcomes += tell(settings, place, ended, news, signals)
-        batch.complaints += duds_among(path, ended, place)
+        batch.complaints.extend(duds_among(path, ended, place))
         row = place.streak.row
         seconds = time.time() - now
         outcome = Outcome(tuple(outcomes), tuple(batch.complaints), place.owed, row, seconds)
