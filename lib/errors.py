@@ -128,6 +128,14 @@ class PeerError(PopfetchError):
     exit = Exit.ACCOUNT
 
 
+class EndlessError(PeerError):
+    """A reply is longer than it may be."""
+
+
+class OutOfStepError(PeerError):
+    """A reply cannot be the one to the command that it came for."""
+
+
 class LostError(PopfetchError, ConnectionError):
     """The connection is gone, or was never there."""
 

@@ -15,7 +15,8 @@ from lib.halt import never
 from lib.mail import message, routing
 from lib.pop import plan, pop3
 from lib.pop.entrance import Entrance
-from lib.pop.plan import Listed, Rules, Todo
+from lib.pop.plan import Do, Listed, Rules, Turn, Why
+from lib.pop.plan import Plan as Done
 from lib.pop.session import Mailbox
 from lib.report import console
 from lib.store import journal_format, ownfile
@@ -57,21 +58,29 @@ def _lines(mailbox: Mailbox, settings: Settings, entries: dict[str, Entry]) -> I
     yield from (f"  warning: {warning}" for warning in mailbox.warnings)
     rules = Rules(account.keep, settings.pf_max_size, settings.pf_max_messages)
     todo = plan.plan(mailbox.messages, entries, rules, time.time())
+    fetches = {one.message.number for one in todo.of(Do.FETCH, Do.COMPARE)}
     routes = routing.rules(settings, account)
-    fates, fetched = _fates(todo), {one.number for one in (*todo.fetch, *todo.last)}
+    fates = _fates(todo)
     for one in mailbox.messages:
         name = visible(one.uid, 40) or "no UID"
         yield f"  message {one.number} ({name}, {one.size} octets): {fates.get(one.number, UNTOUCHED)}"
-        if one.number in fetched:
+        if one.number in fetches:
             yield f"    {_route(mailbox, one, routes)}"
 
 
-def _fates(todo: Todo) -> dict[int, str]:
+def _fates(todo: Done) -> dict[int, str]:
     """Say in words what a pass would do with each listed message that it would touch."""
-    fates = dict.fromkeys(todo.delete.values(), "is delivered already; would be deleted")
-    fates.update((one.number, "is over pf_max_size; would stay on the server") for one in todo.oversize)
-    fates.update((one.number, "broke a session before; would be fetched last") for one in todo.last)
-    fates.update((one.number, "would be fetched") for one in todo.fetch)
+    fates = {}
+    for do, why, one, turn, _ in todo.actions:
+        if do is Do.DELETE:
+            fates[one.number] = "is delivered already; would be deleted"
+        elif why is Why.OVERSIZE:
+            fates[one.number] = "is over pf_max_size; would stay on the server"
+        elif do is Do.COMPARE:
+            fates[one.number] = f"would be compared with what was fetched: {why.value}"
+        elif do is Do.FETCH:
+            late = turn is not Turn.NOW
+            fates[one.number] = "broke a session before; would be fetched last" if late else "would be fetched"
     return fates
 
 

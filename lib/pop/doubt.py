@@ -1,11 +1,16 @@
-"""Whether a message that came in is the whole message: what else its server said, weighed. Pure.
+"""Whether a message that came is the whole message, where its size does not say so: what else is known, weighed. Pure.
 
-Sizes in LIST are hints, and what follows a reply is the next one. So a message is in doubt when it is far shorter than
-was announced (servers that cannot read it to its end may not say so), or when nonsense follows it (two bodies run
-together, or a dot in it was not doubled). It then stays where it is and is fetched again, last of all. The same octets
-a second time are believed, behind nonsense only if none is missing; no octets at all are not: rather late than cut.
+It belongs to its command, that is certain by now; but servers that cannot read a message to its end may not say so, and
+scanners send notices in its place. So one that is shorter than its server's sizes allow is in doubt: it stays where it
+is and is fetched again, last of all. Identical octets are accepted on their second arrival. What comes differently each
+time is delivered as it comes on the third, and its original stays on the server. No octets at all are never accepted:
+late is better than truncated.
 """
 
+import re
+from enum import Enum
+
+from lib.pop.plan import IN_DOUBT
 from lib.store.journal_facts import Entry
 from lib.store.spool_slot import Stored
 
@@ -13,27 +18,64 @@ from lib.store.spool_slot import Stored
 ROUNDED, LEAST_SHARE = 1024, 0.9
 # Announced octets up to which a message may be empty.
 NOTHING = 4
+# Arrivals after which a message that differs each time is delivered as it comes.
+TRIES = 3
+# The reason of a trouble that is a doubt; older versions did not count.
+_REASON = re.compile(r"in doubt(?: \(([0-9]{1,9})\))?: ([0-9a-f]{64})")
 
 
-def short(stored: Stored, announced: int) -> bool:
-    """Say whether a message is far shorter than *announced*."""
-    empty = not stored.size and announced > NOTHING
-    return empty or (announced - stored.size > ROUNDED and stored.size < announced * LEAST_SHARE)
+class Verdict(Enum):
+    """What is done with a message that came."""
+
+    WHOLE = "it is delivered"
+    EXPLAINED = "it is delivered, for it came like that before: the size was wrong"
+    DOUBT = "it is fetched again"
+    AS_IT_COMES = "it is delivered, and its original stays on the server"
+
+
+def weigh(stored: Stored, announced: int, entry: Entry | None, *, knows: bool, lies: bool) -> Verdict:
+    """Say what is done with a message whose size does not fit.
+
+    *knows*: the sizes of this server mean something; *lies*: they were found not to.
+    """
+    tries, sha = told_before(entry)
+    if stored.size and sha == stored.sha:
+        return Verdict.EXPLAINED
+    if not short(stored, announced, knows=knows) or (stored.size and lies):
+        return Verdict.WHOLE
+    return Verdict.AS_IT_COMES if stored.size and tries + 1 >= TRIES else Verdict.DOUBT
+
+
+def short(stored: Stored, announced: int, *, knows: bool = False) -> bool:
+    """Say whether a message is shorter than *announced*: at all where the sizes are known, else far shorter."""
+    missing = announced - stored.size
+    if not stored.size:
+        return announced > NOTHING
+    return missing > 0 and (knows or (missing > ROUNDED and stored.size < announced * LEAST_SHARE))
 
 
 def told(stored: Stored, number: int, announced: int) -> str:
-    """Return the complaint about one that is."""
+    """Return the complaint about one that is in doubt."""
     if stored.size:
         size = f"has {stored.size} of the {announced} octets announced"
         return f"message {number} {size}, and stays on the server until it comes like that again"
     return f"message {number} of {announced} octets comes without any, and stays on the server"
 
 
-def reason(stored: Stored) -> str:
-    """Return the journal's words for a trouble that is a doubt."""
-    return f"in doubt: {stored.sha}"
+def told_at_last(stored: Stored, announced: int) -> str:
+    """Return the warning about one that is delivered as it comes."""
+    return (
+        f"a message of {announced} octets came {TRIES} times differently, last with {stored.size}: it is delivered"
+        " like that, and its original stays on the server"
+    )
 
 
-def cleared(entry: Entry | None, stored: Stored) -> bool:
-    """Say whether the same octets were in doubt when they came last."""
-    return stored.size > 0 and entry is not None and entry.why == reason(stored)
+def reason(entry: Entry | None, stored: Stored, *, counts: bool) -> str:
+    """Return the journal's words for a trouble that is a doubt; *counts*: as an arrival of this very message."""
+    return f"{IN_DOUBT} ({told_before(entry)[0] + counts}): {stored.sha}"
+
+
+def told_before(entry: Entry | None) -> tuple[int, str]:
+    """Return how often the message was in doubt, and the hash of what came last."""
+    found = _REASON.fullmatch(entry.why) if entry is not None else None
+    return (int(found[1] or 1), found[2]) if found else (0, "")

@@ -1,19 +1,56 @@
-"""Is a fetched message one that we had before? By its UID where that names it, else by its bytes. No I/O.
+"""Is a fetched message one that we had before? By its UID where that names it, else by its octets. No I/O.
 
-Other mail under a UID that is used again is new. Mail is known again by its bytes when its old UID has just vanished
-from the listing (with pf_keep: at any time), when it waits in the spool and its UID is not listed, when the server has
-no UIDs or doubles them, and when it is listed although its deletion was asked.
+Whatever UID it ran under: what we had is known by its octets (or by all but the lines that servers write into them,
+see likeness) when its own UID has just vanished from the listing (with pf_keep: at any time), when it waits in the
+spool and its UID is not listed, when the server has no UIDs or doubles them, and when what is listed under its UID is
+looked at because it may be something else. Other mail under a UID that is used again is new; what had the UID is set
+aside then, under a name that is made of its octets.
 """
 
-from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from lib.pop import plan
-from lib.pop.plan import Todo, Wanted
+from lib.pop.plan import Action, Do, Plan, Wanted
 from lib.store.journal import Ledger
-from lib.store.journal_facts import IGNORED, PROMISED, SETTLED, Deleting, Entry, Gone, Renamed, Vanished, sha_key
+from lib.store.journal_facts import (
+    DOUBTED,
+    IGNORED,
+    KEPT,
+    PROMISED,
+    SETTLED,
+    UID,
+    Announced,
+    Deleting,
+    Entry,
+    Gone,
+    Record,
+    Renamed,
+    Seen,
+    Vanished,
+    sha_key,
+)
+from lib.store.spool_slot import Stored
 
 IGNORING = "the server lists messages again that it said it had deleted; they are not delivered again"
+
+
+class Met(NamedTuple):
+    """A fetched message: its name in the journal, and what is known of it if it must not be delivered again."""
+
+    key: str
+    entry: Entry | None
+
+
+def alike(entry: Entry, stored: Stored) -> bool:
+    """Say whether these are the same message: all octets, or all but the lines that servers write."""
+    return entry.sha == stored.sha or (
+        bool(entry.sha) and _bare(entry.bare, entry.sha) == _bare(stored.bare, stored.sha)
+    )
+
+
+def _bare(bare: str, sha: str) -> str:
+    return bare or sha
 
 
 class Recognition:
@@ -23,68 +60,132 @@ class Recognition:
         self.account = account
         self.ledger = ledger
         self.ignoring = False
-        self._turns: Counter[str] = Counter()
         self._vanished: tuple[str, ...] = ()
-        self._absent: dict[str, list[str]] = {}  # hash → keys that are no longer listed
-        self._busy: dict[str, list[str]] = {}  # the same, of messages that may be on their way
+        self._elsewhere: dict[str, list[str]] = {}  # hash → keys of what may be listed under another name
+        self._busy: dict[str, list[str]] = {}  # the same, of what is being delivered: a courier knows it by its key
+        self._made: set[str] = (
+            set()
+        )  # names that were made of octets in this session: each is one message of the listing
 
     @property
     def _entries(self) -> dict[str, Entry]:
         return self.ledger.of(self.account)
 
-    def remember(self, todo: Todo, busy: Collection[str], *, kept: bool) -> None:
-        """Index by hash what is no longer listed: what was settled, and what waits in the spool.
+    def remember(self, done: Plan, under_way: Collection[str], *, kept: bool) -> None:
+        """Index by hash what may turn up under another name.
 
-        *busy*: what was handed over in this pass. *kept*: what vanished in earlier sessions as well.
+        *under_way*: what is being delivered in this pass. *kept*: what vanished in earlier sessions as well.
         """
-        self._vanished = () if todo.limited else tuple(todo.vanished)
-        waiting = [key for key, entry in self._entries.items() if plan.waits(entry) and key not in todo.waiting]
-        for key in waiting:
-            index = self._busy if key in busy else self._absent
-            index.setdefault(self._entries[key].sha, []).append(key)
-        keys = set(todo.vanished)
-        if kept:
-            keys.update(key for key, entry in self._entries.items() if entry.vanished is not None)
-            keys.difference_update(todo.seen)
+        self._vanished = () if done.limited else tuple(done.vanished)
+        listed = {one.message.key for one in done.actions}
+        keys = set(done.vanished) | {one.message.key for one in done.of(Do.COMPARE)}
+        for key, entry in self._entries.items():
+            loose = key not in listed or entry.deletion == DOUBTED
+            if key in under_way and plan.waits(entry):
+                if loose:
+                    self._index(self._busy, key, entry)
+                continue
+            if loose and (plan.waits(entry) or entry.deletion == DOUBTED or (kept and entry.vanished is not None)):
+                keys.add(key)
+            if not key.startswith(UID) and _here(entry):
+                keys.add(key)  # nothing else can name it
         for key in keys:
-            self._absent.setdefault(self._entries[key].sha, []).append(key)
+            if key in self._entries:
+                self._index(self._elsewhere, key, self._entries[key])
+
+    @staticmethod
+    def _index(index: dict[str, list[str]], key: str, entry: Entry) -> None:
+        for sha in {entry.sha, _bare(entry.bare, entry.sha)} - {""}:
+            index.setdefault(sha, []).append(key)
 
     def looked_at_all(self, now: float) -> None:
         """Note what is gone; not before all that is listed was compared with it, lest the next session do not."""
-        self.ledger.note(*(Vanished(self.account, key, now) for key in self._vanished))
+        gone = [key for key in self._vanished if key in self._entries]
+        self.ledger.note(*(Vanished(self.account, key, now) for key in gone))
 
-    def name(self, message: Wanted, sha: str) -> str:
-        """Return the journal's name of a fetched message: by its UID, or by its bytes and its turn among equals."""
-        if message.named:
-            return message.key
-        if message.key in self._entries:
-            self.ledger.note(Gone(self.account, (message.key,)))
-        turn = self._turns[sha]
-        self._turns[sha] += 1
-        return sha_key(sha, turn)
+    def confirm(self, key: str, size: int) -> Entry:
+        """Note that what is listed with *size* octets under *key* is the message that we know; return its entry."""
+        entry = self._entries[key]
+        word = entry.deletion
+        if word == PROMISED:
+            self.ignoring = True
+        records: list[Record] = []
+        if word and word != KEPT:
+            records.append(Deleting(self.account, (key,), IGNORED if word in {PROMISED, IGNORED} else ""))
+        if entry.vanished is not None:
+            records.append(Seen(self.account, key))
+        if size and size != entry.announced:
+            records.append(Announced(self.account, (key,), (size,)))
+        self.ledger.note(*records)
+        self._forget(key)
+        return entry
 
-    def known(self, key: str, message: Wanted, sha: str) -> Entry | None:
-        """Return what is known of the message, if it was settled or spooled before and must not be delivered again."""
+    def meet(self, action: Action, stored: Stored) -> Met:
+        """Say which message came for *action*."""
+        message = action.message
+        if not message.named:
+            return self._nameless(message, stored)
+        key = message.key
         entry = self._entries.get(key)
-        doubtful = message.named and entry is not None and bool(entry.deletion)
-        if doubtful and entry is not None and entry.sha == sha:
-            promised = entry.deletion == PROMISED
-            self.ignoring = self.ignoring or promised
-            self.ledger.note(Deleting(self.account, (key,), IGNORED if promised else ""))
-        elif doubtful or not _here(entry):  # new mail, perhaps under a UID that is used again
-            return self._under_another_name(key, sha)
-        return entry if _here(entry) else None
-
-    def _under_another_name(self, key: str, sha: str) -> Entry | None:
-        if old := self._absent.get(sha):
+        if entry is not None and alike(entry, stored):
+            known = self.confirm(key, message.size)
+            return Met(key, known if _here(known) else None)  # who has it by now is known all the same
+        if entry is not None and entry.sha and (_here(entry) or entry.recipients):
+            self._set_aside(key, entry)
+        if busy := self._find(self._busy, stored):
+            return Met(busy, self._entries[busy])  # a later pass calls it by its new name
+        if old := self._find(self._elsewhere, stored):
             if key in self._entries:
                 self.ledger.note(Gone(self.account, (key,)))
-            self.ledger.note(Renamed(self.account, old.pop(), key))
-            entry = self._entries.get(key)
-            return entry if _here(entry) else None  # its verdicts count also where its spool file is gone
-        if old := self._busy.get(sha):
-            return self._entries[old.pop()]  # its courier knows it by that name; a later pass renames it
+            self.ledger.note(Renamed(self.account, old, key))
+            known = self.confirm(key, message.size)
+            return Met(key, known if _here(known) else None)  # its verdicts count also where its spool file is gone
+        return Met(key, None)
+
+    def _nameless(self, message: Wanted, stored: Stored) -> Met:
+        """Say which message came that no UID names: by its octets, and its turn among equals."""
+        if message.key in self._entries:
+            self.ledger.note(Gone(self.account, (message.key,)))
+        if busy := self._find(self._busy, stored):
+            return Met(busy, self._entries[busy])
+        old = self._find(self._elsewhere, stored)
+        key = old if old is not None and not old.startswith(UID) else self._made_of(stored.sha)
+        self._made.add(key)
+        if old is None:
+            return Met(key, None)
+        if old != key:  # the server gives no names any more
+            self.ledger.note(Renamed(self.account, old, key))
+        known = self.confirm(key, message.size)
+        return Met(key, known if _here(known) else None)
+
+    def _made_of(self, sha: str) -> str:
+        turn = 0
+        while (key := sha_key(sha, turn)) in self._made or _here(self._entries.get(key)):
+            turn += 1
+        return key
+
+    def _set_aside(self, key: str, entry: Entry) -> None:
+        """Give a message whose UID stands for another one by now a name that is made of its octets."""
+        self._forget(key)
+        aside = self._made_of(entry.sha)
+        self.ledger.note(Renamed(self.account, key, aside))
+        self._index(self._elsewhere, aside, entry)
+
+    def _find(self, index: dict[str, list[str]], stored: Stored) -> str | None:
+        """Return the key of a message with these octets, which is not found again."""
+        for sha in (stored.sha, _bare(stored.bare, stored.sha)):
+            for key in index.get(sha, ()):
+                self._forget(key)
+                return key
         return None
+
+    def _forget(self, key: str) -> None:
+        entry = self._entries.get(key)
+        hashes: Iterable[str] = (entry.sha, _bare(entry.bare, entry.sha)) if entry is not None else ()
+        for index in (self._elsewhere, self._busy):
+            for sha in hashes:
+                if key in index.get(sha, ()):
+                    index[sha].remove(key)
 
 
 def _here(entry: Entry | None) -> bool:

@@ -4,13 +4,15 @@ The law: no more is asked for than the window and MAX_AHEAD allow, no body is lo
 and what has landed is given out by whoever knows that something sound, or nothing, follows it.
 """
 
-from collections import deque
+from collections import Counter, deque
+from typing import NamedTuple
 
-from lib.errors import LostError, PeerError
+from lib.errors import LostError
 from lib.pop import pop3
-from lib.pop.plan import Wanted
+from lib.pop.plan import Action
 from lib.pop.pop3 import Body
 from lib.pop.session import Mailbox
+from lib.store import likeness
 from lib.store.spool import Incoming, Spool, Stored
 
 # The window starts here and grows by one a reply, so that it doubles a round trip.
@@ -25,6 +27,26 @@ DISK_LEFT, DISK_LOOK = 64 << 20, 16 << 20
 LONGEST_UID = 64 << 10
 
 
+class Landed(NamedTuple):
+    """A message that came; *only*: no other one on its way, nor the last, was announced with its size.
+
+    *alone*: nothing else was on its way since it was asked for.
+    """
+
+    action: Action
+    stored: Stored
+    only: bool
+    alone: bool
+
+
+class Told(NamedTuple):
+    """What came instead of a message: what TOP says its header is (a hash), or why it cannot be had."""
+
+    action: Action
+    header: str = ""
+    refusal: bytes = b""
+
+
 class Flight:
     """What one session has asked for; *widest* is the window that it may have in the end."""
 
@@ -32,11 +54,16 @@ class Flight:
         self.mailbox = mailbox
         self.spool = spool
         self.widest = widest
-        self.landed: tuple[Wanted, Stored] | None = None  # what came last, while nobody has taken it
-        self._flying: deque[Wanted] = deque()
+        self.landed: Landed | None = None  # what came last, while nobody has taken it
+        self.begun = False  # a word of the reply that is owed next has come
+        self.crowd = 0  # how many were asked for since nothing was on its way
+        self._flying: deque[Action] = deque()
+        self._sizes: Counter[int] = Counter()  # announced, of these
+        self._last = 0  # announced for what came last
         self._ahead = 0
         self._incoming: Incoming | None = None
         self._unwatched = 0  # octets of it since the disk was looked at
+        self._header = bytearray()  # what TOP gives
 
     def begin(self) -> None:
         """Set the window that a session starts with."""
@@ -52,61 +79,80 @@ class Flight:
         return bool(self._flying) or self.landed is not None
 
     @property
+    def next(self) -> Action | None:
+        """The one whose reply is owed next."""
+        return self._flying[0] if self._flying else None
+
+    @property
     def may_ask(self) -> bool:
         """Say whether another message may be asked for."""
         count = len(self._flying)
         return count < self.mailbox.dialogue.window and (self._ahead <= MAX_AHEAD or count < 2)
 
-    def ask(self, message: Wanted) -> None:
-        """Ask for *message*."""
-        limit = min(message.size * BODY_FACTOR + BODY_EXTRA if message.size else BODY_MOST, BODY_MOST)
-        self.mailbox.dialogue.ask(pop3.retr(message.number, limit))
-        self._flying.append(message)
+    def ask(self, action: Action, *, hinted: bool = True) -> None:
+        """Ask for a message, or with TOP for its header; *hinted*: its announced size limits how long it may be."""
+        message = action.message
+        hint = message.size * BODY_FACTOR + BODY_EXTRA if message.size and hinted else BODY_MOST
+        command = pop3.top(message.number) if action.top else pop3.retr(message.number, min(hint, BODY_MOST))
+        self.mailbox.dialogue.ask(command)
+        self.crowd = self.crowd + 1 if self._flying else 1
+        self._flying.append(action)
+        self._sizes[message.size] += 1
         self._ahead += message.size
 
-    def take(self, piece: pop3.Status | Body) -> Wanted | None:
-        """Take a piece of the reply to RETR; return the message when it is refused. LostError, StorageError."""
+    def take(self, piece: pop3.Status | Body) -> Told | None:
+        """Take a piece of a reply; what is no message that landed is returned. LostError, StorageError."""
+        action = self._flying[0]
         if isinstance(piece, Body):
+            if action.top:
+                return self._take_header(piece)
             self._take_body(piece)
-        elif not piece.ok:
-            return self._arrived()
-        else:
-            message = self._flying[0]
+            return None
+        if not piece.ok:
+            return Told(self._arrived(), refusal=piece.text or b"-ERR")
+        self.begun = True
+        if not action.top:
+            message = action.message
             # A pass that finds the file must not be misled.
             uid = message.uid if message.named and len(message.uid) <= LONGEST_UID else b""
             self._incoming = self.spool.receive(self.mailbox.account.id, uid, message.size)
             self._unwatched = 0
         return None
 
+    def _take_header(self, piece: Body) -> Told | None:
+        self._header += piece.octets
+        if not piece.last:
+            return None
+        header = likeness.top_hash(bytes(self._header))
+        self._header.clear()
+        return Told(self._arrived(), header=header)
+
     def _take_body(self, piece: Body) -> None:
         assert self._incoming is not None  # noqa: S101 - a body follows its status
         self._incoming.write(piece.octets)
         if piece.last:
             stored, self._incoming = self._incoming.finish(), None
-            self.landed = self._arrived(), stored
+            size = self._flying[0].message.size
+            only = self._sizes[size] == 1 and size != self._last
+            self.landed = Landed(self._arrived(), stored, only, alone=self.crowd == 1)
             return
         self._unwatched += len(piece.octets)
         if self._unwatched > DISK_LOOK:
             self._unwatched = 0
             if self.spool.space < DISK_LEFT:
-                raise LostError(f"message {self._flying[0].number} does not end, and the disk is nearly full")
+                raise LostError(f"message {self._flying[0].message.number} does not end, and the disk is nearly full")
 
-    def _arrived(self) -> Wanted:
-        message = self._flying.popleft()
-        self._ahead -= message.size
+    def _arrived(self) -> Action:
+        action = self._flying.popleft()
+        self.begun = False
+        self._last = size = action.message.size
+        self._sizes[size] -= 1
+        if not self._sizes[size]:
+            del self._sizes[size]
+        self._ahead -= size
         if self.mailbox.pipelining and self.mailbox.dialogue.window < self.widest:
             self.mailbox.dialogue.window += 1
-        return message
-
-    @property
-    def overtaxed(self) -> bool:
-        """Say whether several messages were asked for ahead, and not even for the first a word came back."""
-        return len(self._flying) > 1 and self._incoming is None
-
-    def culprit(self, error: LostError | PeerError) -> Wanted | None:
-        """Return the message in whose reply the session died of *error*, if it was in one."""
-        inside = self._incoming is not None or isinstance(error, PeerError)
-        return self._flying[0] if self._flying and inside else None
+        return action
 
     def drop(self) -> None:
         """Forget what came only in part; never raises."""

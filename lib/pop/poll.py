@@ -18,10 +18,12 @@ from lib.delivery.settle import Clerk
 from lib.errors import AccountError, Exit, LostError, PeerError, PopfetchError, StoppedError, StorageError
 from lib.halt import Halt
 from lib.pop import naming
+from lib.pop.broken import Pace
+from lib.pop.course import Course, Given
 from lib.pop.entrance import Entrance
 from lib.pop.fetch import Fetch
 from lib.pop.naming import Named, Naming
-from lib.pop.plan import Limits, Rules
+from lib.pop.plan import Limits, Rules, Turn
 from lib.pop.session import Mailbox
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Tally, Watch
@@ -59,17 +61,11 @@ class Visit:
     origin: Origin
     tally: Tally = field(default_factory=Tally)
     warnings: list[str] = field(default_factory=list)
-    _complaints: list[str] = field(default_factory=list)
-    _unfinished: bool = False
-    _in_hand: dict[str, int] = field(default_factory=dict)
-    _handed: set[str] = field(default_factory=set)
-    _troubled: bool = False  # only messages at which a session died are left
+    _course: Course = field(default_factory=Course)
     _named: Named | None = None  # what was known of its UIDs when the pass began
-    _lockstep: bool = False  # its server broke off at commands sent ahead; remembered for this pass only
 
     def hand_over(self, stored: Stored, key: str) -> None:
         """See Desk."""
-        self._handed.add(key)
         self.around.take_in(stored, key, self.origin)
 
     def halted(self) -> bool:
@@ -92,12 +88,12 @@ class Visit:
             if self.around.clerk.ledger.held(self.account.id):
                 raise StorageError(f"{self.account.name}: held until --reset, for the journal is damaged")
             self._sessions(password.reveal(self.account.password, self.around.halt.begun))
-            if self._complaints:
-                error = self._told(AccountError("; ".join(self._complaints[:3])))
-            elif self._unfinished:
+            if self._course.complaints:
+                error = self._told(AccountError("; ".join(self._course.complaints[:3])))
+            elif self._course.unfinished:
                 error = self._cut_short()
         except PopfetchError as trouble:
-            cut = self._unfinished = isinstance(trouble, LostError | StoppedError) and self.halted()
+            cut = self._course.unfinished = isinstance(trouble, LostError | StoppedError) and self.halted()
             error = self._cut_short() if cut else self._told(trouble)
         for warning in self.warnings:
             LOG.warning("%s", log.line("account", account=self.account.name, warning=warning))
@@ -109,7 +105,7 @@ class Visit:
             time.monotonic() - began,
             error,
             warnings=tuple(self.warnings),
-            judged=error is not None or not self._unfinished,
+            judged=error is not None or not self._course.unfinished,
         )
 
     def _cut_short(self) -> PopfetchError | None:
@@ -125,31 +121,39 @@ class Visit:
         return kind(f"{self.account.name}: {error}{place}")
 
     def _sessions(self, word: str) -> None:
-        if self.halted():
-            self._unfinished = True
-            return
-        more = True
-        entrance = Entrance(self.account, word, self.settings, self.memory, self.around.halt.begun)
-        for turn in range(SESSIONS):
-            before, hurried = self.tally.fetched, not self._lockstep
-            try:
-                more = self._session(entrance)
-            except PeerError as error:
-                entrance.note(error)
-                self.memory.window_one = self._lockstep = True
-                if turn == SESSIONS - 1 or self.halted():
-                    raise
-            except LostError as error:
-                entrance.note(error)
-                promising = self.tally.fetched > before or (hurried and self._lockstep)
-                if turn == SESSIONS - 1 or not promising or self.halted():
-                    raise
-            if not more or self.halted():
+        course, memory = self._course, self.memory
+        course.unfinished = self.halted()
+        course.sizes_lie = memory.sizes_lie
+        entrance = Entrance(self.account, word, self.settings, memory, self.around.halt.begun)
+        for left in reversed(range(SESSIONS)):
+            if self.halted():
                 return
+            before = self._gains
+            try:
+                self._session(entrance)
+            except (LostError, PeerError) as error:
+                entrance.note(error)
+                promising = course.again or self._gains > before
+                if not left or not promising or self.halted():
+                    raise
+                course.turn = Turn.NOW
+            else:
+                if not course.more:
+                    return
+                course.turn = Turn.ALONE
+            finally:
+                memory.sizes_lie = course.sizes_lie
+                memory.window_one = memory.window_one or course.stumbles
+        course.complain("messages at which a session broke wait for the next pass")
 
-    def _session(self, entrance: Entrance) -> bool:
-        settings = self.settings
-        mailbox = entrance.open(lockstep=self._lockstep)
+    @property
+    def _gains(self) -> int:
+        return self.tally.fetched + self.tally.deleted
+
+    def _session(self, entrance: Entrance) -> None:
+        settings, course = self.settings, self._course
+        course.more = course.again = False
+        mailbox = entrance.open(lockstep=course.pace is Pace.LOCKSTEP)
         try:
             self._enter(mailbox)
         except BaseException:
@@ -157,21 +161,13 @@ class Visit:
             raise
         rules = Rules(self.account.keep, settings.pf_max_size, settings.pf_max_messages)
         limits = Limits(settings.pf_window, settings.pf_smtp_timeout, rules)
-        clerk = self.around.clerk
-        fetch = Fetch(
-            mailbox, clerk.ledger, clerk.spool, self.post, self, self.watch, self.tally, limits, self._complaints
-        )
-        fetch.carried, fetch.handed = self._in_hand, self._handed
-        fetch.sizes_lie, fetch.troubled = self.memory.sizes_lie, self._troubled
+        stores = self.around.clerk
+        given = Given(self.account.name, stores.ledger, stores.spool, self.post, self, self.watch, self.tally, limits)
         try:
-            fetch.drain()
+            Fetch(mailbox, given, course).drain()
         finally:
-            self._unfinished, self._in_hand = fetch.unfinished, fetch.in_hand
-            self._lockstep, self.memory.sizes_lie = self._lockstep or fetch.overtaxed, fetch.sizes_lie
-            self.warnings.extend(fetch.remarks)
+            self.warnings.extend(one for one in course.remarks if one not in self.warnings)
             self._log(mailbox)
-        self._troubled = self._troubled or fetch.more
-        return fetch.more
 
     def _enter(self, mailbox: Mailbox) -> None:
         mailbox.wire.stop = self.around.halt.overdue  # from here on there may be something to commit

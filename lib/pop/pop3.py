@@ -8,7 +8,7 @@ out in parts as they arrive, unstuffed; no more than four bytes are ever held ba
 import re
 from typing import NamedTuple
 
-from lib.errors import PeerError
+from lib.errors import EndlessError, PeerError
 from lib.net.dialogue import Command, spoken
 from lib.visible import visible
 
@@ -107,7 +107,7 @@ class Framer:
             part, self._first = part[2:], False
         self._length += len(part)
         if command.limit and self._length > command.limit:
-            raise PeerError(f"a reply of more than {command.limit} octets")
+            raise EndlessError(f"a reply of more than {command.limit} octets")
         return Body(part, end >= 0)
 
 
@@ -122,12 +122,12 @@ QUIT = Command(b"QUIT\r\n")
 
 
 def retr(number: int, limit: int) -> Command:
-    """RETR: the message, streamed; a body longer than *limit* octets is a PeerError (0 = no limit)."""
+    """RETR: the message, streamed; a body longer than *limit* octets is an EndlessError (0: none is)."""
     return Command(b"RETR %d\r\n" % number, multiline=True, limit=limit)
 
 
 def top(number: int) -> Command:
-    """TOP: the header alone, for --dry-run; servers cut and change what TOP gives, so nothing is delivered from it."""
+    """TOP: the header alone, to recognise a message; servers cut and change it: nothing is delivered from it."""
     return Command(b"TOP %d 0\r\n" % number, multiline=True, limit=MAX_HEADER)
 
 

@@ -11,7 +11,11 @@ UID = "uid:"
 HASHED = UID + "\N{HORIZONTAL ELLIPSIS}"  # no octet of a UID is this character
 
 ACCEPTED, OWED, REFUSED = "accepted", "owed", "refused"
+# How a message stands with what its server may do with its UID; "" is: it is listed under it, and may be deleted.
 ASKED, PROMISED, IGNORED = "asked", "promised", "ignored"  # DELE and QUIT went out; QUIT got +OK; it is there again
+DOUBTED = "doubted"  # its reply may have been another message's: what is listed under its UID is looked at first
+HUNG = "hung"  # the server broke off when its DELE was the only thing asked for
+KEPT = "kept"  # what came may not have been all of it: it stays on the server whatever pf_keep says
 UNSURE = b"caretaker  "  # among the recipients: others may be missing, for a line was damaged; nobody is called so
 Verdict = tuple[str, bytes]  # one of the three, and the receiver's words
 
@@ -54,10 +58,13 @@ class Entry:
     vanished: float | None = None  # since when the server does not list it
     uid_kept: bytes = b""  # the beginning of a UID that the key does not tell
     lasting: bool = False  # its spool file was synced, and may be the only one that there is
-    deletion: str = ""  # of a settled message: one of the three words below, or nothing was asked
+    deletion: str = ""  # how it stands with its UID: one of the words above, or nothing was asked
     burial: int | None = None  # octets of duds.dat behind which it was to be written there
     content: tuple[bytes, ...] = ()  # of its recipients, those that were refused it for what it contains
     losses: dict[bytes, Loss] = field(default_factory=dict)  # of its recipients, those that may have it
+    announced: int | None = None  # octets that LIST said; None: an older version fetched it
+    header: str = ""  # the hash of its header, and that of all its octets, without the lines that servers write
+    bare: str = ""  # (see likeness); "" if not known, or if there are no such lines
 
     @property
     def uid(self) -> bytes:
@@ -79,7 +86,7 @@ Ledger = dict[str, dict[str, Entry]]  # account -> key -> entry
 
 
 class Spooled(NamedTuple):
-    """The message lies whole in spool file *number*."""
+    """The message lies whole in spool file *number*; without *announced* what was known of size and hashes stays."""
 
     account: str
     key: str
@@ -88,6 +95,10 @@ class Spooled(NamedTuple):
     sha: str
     size: int
     at: float
+    announced: int = -1
+    header: str = ""
+    bare: str = ""
+    word: str = ""  # of Entry.deletion
 
 
 class Verdicts(NamedTuple):
@@ -143,7 +154,7 @@ class Lasting(NamedTuple):
 
 
 class Deleting(NamedTuple):
-    """How far the deletion of these has come, "" for not at all; without *keys*: of all whose deletion was asked."""
+    """How these stand with their UIDs (Entry.deletion); without *keys*: all whose deletion was asked."""
 
     account: str
     keys: tuple[str, ...]
@@ -180,6 +191,14 @@ class Vanished(NamedTuple):
     account: str
     key: str
     at: float
+
+
+class Announced(NamedTuple):
+    """The server lists these, which are known, with so many octets now."""
+
+    account: str
+    keys: tuple[str, ...]
+    sizes: tuple[int, ...]
 
 
 class Seen(NamedTuple):
@@ -236,7 +255,7 @@ class Mark(NamedTuple):
 
 
 Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Lasting | Deleting | Gone | Trouble
-Record = Fate | Renamed | Vanished | Seen | Stepped | Whole | ContentRefused | Lost | DudsInARow | Mark
+Record = Fate | Renamed | Vanished | Seen | Announced | Stepped | Whole | ContentRefused | Lost | DudsInARow | Mark
 
 
 def uid_key(uid: bytes) -> str:

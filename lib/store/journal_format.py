@@ -25,6 +25,7 @@ from lib.store.journal_facts import (
     SETTLED,
     UID_KEPT,
     WORDS_KEPT,
+    Announced,
     Burying,
     ContentRefused,
     Deleting,
@@ -239,7 +240,7 @@ def _kept_uid(record: Spooled) -> str:
 
 
 # What a short line of an entry leaves out.
-_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "", [], "", 0)
+_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "", [], "", 0, [], "", "")
 
 
 def _dump(record: Whole) -> list[Any]:
@@ -251,6 +252,7 @@ def _dump(record: Whole) -> list[Any]:
     burial = [] if entry.burial is None else [entry.burial]
     fields: list[Any] = [entry.key, entry.status.value, entry.sha, *times, entry.size, entry.number, *envelope]
     fields += [entry.troubles, entry.why, vanished, _text(entry.uid_kept), burial, entry.deletion, int(entry.lasting)]
+    fields += [[] if entry.announced is None else [entry.announced], entry.header, entry.bare]
     while not fields[-1]:
         fields.pop()
     return fields
@@ -258,11 +260,13 @@ def _dump(record: Whole) -> list[Any]:
 
 def _load(account: str, key: str, status: str, *fields: Any) -> Whole:
     told: tuple[Any, ...] = (*fields, *_UNSAID[len(fields) :])
-    sha, settled, since, size, number, sender, said, troubles, why, vanished, uid, burial, deletion, lasting = told
+    sha, settled, since, size, number, sender, said, troubles, why, vanished, uid, burial, deletion, *more = told
+    lasting, announced, header, bare = more
     gone, length = float(vanished[0]) if vanished else None, int(burial[0]) if burial else None
     envelope = (_octets(sender), _heard(said))
     entry = Entry(key, Status(status), sha, size, number, since, settled, *envelope, troubles, why, gone)
     entry.uid_kept, entry.burial, entry.deletion, entry.lasting = _octets(uid), length, str(deletion), lasting == 1
+    entry.announced, entry.header, entry.bare = int(announced[0]) if announced else None, header, bare
     return Whole(account, entry)
 
 
@@ -274,14 +278,28 @@ def _key_sha_at(record: Delivered | Dud) -> list[Any]:
     return [record.key, record.sha, float(record.at)]
 
 
-_ENTRY = [str, str, str, float, float, int, int, str, dict, int, str, list, str, list, str, int]
+def _dump_spooled(record: Spooled) -> list[Any]:
+    """Return the fields up to the last that is worth a word; what an older version wrote ends with the time."""
+    fields = [record.key, record.number, _kept_uid(record), record.sha, record.size, float(record.at)]
+    if record.announced >= 0:
+        fields += [record.announced, record.header, record.bare, record.word]
+        while not fields[-1] and type(fields[-1]) is str:
+            fields.pop()
+    return fields
+
+
+def _load_spooled(account: str, key: str, number: int, uid: str, *fields: Any) -> Spooled:
+    return Spooled(account, key, number, _octets(uid), *fields)
+
+
+_ENTRY = [str, str, str, float, float, int, int, str, dict, int, str, list, str, list, str, int, list, str, str]
 _KINDS = (
     _Kind(
         "S",
         Spooled,
-        lambda r: [r.key, r.number, _kept_uid(r), r.sha, r.size, float(r.at)],
-        [str, int, str, str, int, float],
-        lambda account, key, number, uid, sha, size, at: Spooled(account, key, number, _octets(uid), sha, size, at),
+        _dump_spooled,
+        [str, int, str, str, int, float, int, str, str, str],
+        _load_spooled,
     ),
     _Kind(
         "V",
@@ -314,6 +332,13 @@ _KINDS = (
     _Kind("T", Trouble, lambda r: [r.key, r.why[:WORDS_KEPT], float(r.at)], [str, str, float], Trouble),
     _Kind("R", Renamed, lambda r: [r.old, r.new], [str, str], Renamed),
     _Kind("-", Vanished, lambda r: [r.key, float(r.at)], [str, float], Vanished),
+    _Kind(
+        "A",
+        Announced,
+        lambda r: [list(r.keys), list(r.sizes)],
+        [list, list],
+        lambda account, keys, sizes: Announced(account, tuple(map(str, keys)), tuple(map(int, sizes))),
+    ),
     _Kind("+", Seen, lambda r: [r.key], [str], Seen),
     _Kind("C", Stepped, lambda r: list(map(float, r[1:])), [float] * 4, Stepped),
     _Kind("E", Whole, _dump, _ENTRY, _load),

@@ -11,6 +11,7 @@ from lib.store.journal_facts import (
     SETTLED,
     UID_KEPT,
     WORDS_KEPT,
+    Announced,
     Burying,
     ContentRefused,
     Deleting,
@@ -59,6 +60,9 @@ def _spooled(entries: dict[str, Entry], record: Spooled) -> None:
     entry.status, entry.sha, entry.size, entry.number = Status.SPOOLED, record.sha, record.size, record.number
     entry.since = entry.since or record.at
     entry.uid_kept = b"" if tells_uid(record.key) else record.uid[:UID_KEPT]
+    if record.announced >= 0:
+        entry.announced, entry.header, entry.bare = record.announced, record.header, record.bare
+        entry.deletion = record.word
 
 
 def _verdicts(entries: dict[str, Entry], record: Verdicts) -> None:
@@ -131,6 +135,13 @@ def _vanished(entries: dict[str, Entry], record: Vanished) -> None:
         entry.vanished = record.at
 
 
+def _announced(entries: dict[str, Entry], record: Announced) -> None:
+    for key, size in zip(record.keys, record.sizes, strict=False):
+        entry = entries.get(key)
+        if entry is not None:
+            entry.announced = size
+
+
 def _seen(entries: dict[str, Entry], record: Seen) -> None:
     entry = entries.get(record.key)
     if entry is not None:
@@ -184,6 +195,7 @@ _RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
     Vanished: _vanished,
     Seen: _seen,
     Stepped: _stepped,
+    Announced: _announced,
     Whole: _whole,
     ContentRefused: _content,
     Lost: _lost,

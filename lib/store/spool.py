@@ -198,7 +198,8 @@ class Spool:
             self.messages += 1
         body = beginning if beginning is not None and len(beginning) == size else None
         told = (held.slot.number, head.account, head.uid, head.announced, size, content.sha)
-        return Stored(*told, content.eightbit, content.clean, body, beginning, self._reread)
+        kinds = (content.eightbit, content.clean)
+        return Stored(*told, *kinds, body, beginning, self._reread, content.header, content.bare)
 
     def abandon(self, held: _Held) -> None:
         """Take back a file that will not be whole (for Incoming); without its last line it holds nothing anyway."""

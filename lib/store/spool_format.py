@@ -17,8 +17,10 @@ import hashlib
 import re
 import zlib
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_from_bytes, unquote, unquote_to_bytes
+
+from lib.store import likeness
 
 MAGIC = b"POPFetch-Spool: 1 "
 FREED = b"POPFetch-Freed"  # over the beginning of MAGIC: this file holds no message
@@ -103,12 +105,17 @@ def fault(head: Header | None, last: Trailer, content: "Content") -> str:
 
 
 class Content:
-    """What must be known of a message's octets, fed in pieces of any size."""
+    """What must be known of a message's octets, fed in pieces of any size.
 
-    __slots__ = ("_hash", "_held", "_last", "_regular", "eightbit", "size")
+    *header* and *bare* (see likeness) are known where the first piece holds all of the header.
+    """
+
+    __slots__ = ("_hash", "_held", "_last", "_regular", "_unmarked", "eightbit", "header", "size")
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
+        self._unmarked: Any = None  # the hash of all but what servers write into the header, where there is any of that
+        self.header = ""
         self._regular = True  # no NUL so far, and no line end but CRLF
         self._held = b""  # a CR whose LF is yet to come
         self._last = b""
@@ -120,6 +127,10 @@ class Content:
         if not piece:
             return
         self._hash.update(piece)
+        if not self.size:
+            self._look(piece)
+        elif self._unmarked is not None:
+            self._unmarked.update(piece)
         self.size += len(piece)
         self.eightbit = self.eightbit or not piece.isascii()
         self._last = piece[-1:]
@@ -132,6 +143,21 @@ class Content:
             part = part.removesuffix(b"\r")
             # A third of the time of counting the line ends.
             self._regular = self._regular and part.replace(b"\r", b"").replace(b"\n", b"\r\n") == part
+
+    def _look(self, piece: bytes) -> None:
+        """Look at the header in the first *piece*; a second hash is worth its time only where the two differ."""
+        end = likeness.head_end(piece)
+        head = piece[:end]
+        bare = likeness.unmarked(head)
+        self.header = likeness.header_hash(bare)
+        if bare is not head:
+            self._unmarked = hashlib.sha256(bare)
+            self._unmarked.update(memoryview(piece)[end:])
+
+    @property
+    def bare(self) -> str:
+        """The SHA-256 so far of all but the lines that servers write into the header; "" where there are none."""
+        return "" if self._unmarked is None else str(self._unmarked.hexdigest())
 
     @property
     def sha(self) -> str:

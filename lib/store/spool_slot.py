@@ -31,6 +31,8 @@ class Stored(NamedTuple):
     body: bytes | None  # the whole message, when it is small and there is room in memory
     beginning: bytes | None  # the same, or its head when that is small
     reread: Callable[[int], bytes]
+    header: str = ""  # the hash of its header without the lines that servers write (see likeness), "" if not known
+    bare: str = ""  # the SHA-256 of all but these lines, "" where there are none
 
     @property
     def head(self) -> bytes:

@@ -11,7 +11,7 @@ from lib.errors import PeerError
 from lib.mail.message import Canon, Head
 from lib.net.dialogue import Command, Dialogue
 from lib.pop import plan, pop3
-from lib.pop.plan import Listed, Rules, Todo
+from lib.pop.plan import Do, Listed, Plan, Rules
 from lib.smtp import smtp, verdict
 from lib.smtp.transaction import content
 from lib.smtp.verdict import Phase, Then
@@ -120,10 +120,10 @@ def pop3_listings(data: bytes) -> None:
     partition(messages, plan.plan(messages, entries, Rules(), 0.0), entries)
 
 
-def partition(messages: list[Listed], todo: Todo, entries: dict[str, Entry]) -> None:
-    wanted = [message.number for message in (*todo.fetch, *todo.last, *todo.oversize)]
-    assert sorted([*wanted, *todo.delete.values(), *todo.waiting.values()]) == [one.number for one in messages]
-    assert {*todo.vanished, *todo.forgotten} <= entries.keys()
+def partition(messages: list[Listed], done: Plan, entries: dict[str, Entry]) -> None:
+    assert [one.message.number for one in done.actions] == [one.number for one in messages]
+    assert {*done.vanished, *done.forgotten} <= entries.keys()
+    assert all(entries[one.message.key].status is Status.DELIVERED for one in done.of(Do.DELETE))
 
 
 @target(

@@ -23,8 +23,10 @@ from lib.errors import LostError, PeerError, SafetyNetError
 from lib.net.dialogue import Dialogue
 from lib.net.wire import Wire
 from lib.pop import deletions, fetch, pop3
+from lib.pop.broken import Pace
+from lib.pop.course import Course, Given
 from lib.pop.fetch import Fetch
-from lib.pop.plan import Limits, Listed, Rules
+from lib.pop.plan import Limits, Listed, Rules, Turn
 from lib.pop.poll import SESSIONS
 from lib.pop.pop3 import Body, Capabilities, Status
 from lib.pop.session import Mailbox, Terms
@@ -167,9 +169,9 @@ class Line(Wire):
 class Box(Mailbox):
     """A mailbox that is open already."""
 
-    def __init__(self, account: Account, session: Session, line: Line, ways: Ways) -> None:
+    def __init__(self, account: Account, session: Session, line: Line, ways: Ways, *, ahead: bool) -> None:
         super().__init__(account, "", Terms(1.0, None))
-        self.capabilities = Capabilities({b"PIPELINING": ()})
+        self.capabilities = Capabilities({b"PIPELINING": ()} if ahead else {})
         self.dialogue: Dialogue[Status | Body] = Dialogue(pop3.Framer())
         self.wire = line
         rows = enumerate(session.listed, 1)
@@ -198,7 +200,6 @@ class World:
         self._gone: list[bytes] = []
         self._uid = 0
         self._errands: deque[Errand] = deque()
-        self._handed: set[str] = set()
         self._clerk: Clerk
         accounts = tuple(Account(name, Secret("x"), "pop.x", headers=("X-Rcpt-To",)) for name in NAMES)
         self.settings = Settings(
@@ -336,32 +337,31 @@ class World:
         """Do what a Visit does: further sessions while there is more, or where one broke that had fetched something."""
         if self._halted or self._clerk.ledger.held(account.id):
             return
-        tally, in_hand, troubled = Tally(), dict[str, int](), False
-        self._handed.clear()
+        tally, course, post = Tally(), Course(), Post()
+        self._clerk.expect(account.id, post)
         for _ in range(SESSIONS):
-            before = tally.fetched
-            session = self._session(account, tally, breaks)
-            session.carried, session.handed, session.troubled = in_hand, self._handed, troubled
+            before = tally.fetched + tally.deleted
+            course.more = course.again = False
             try:
-                session.drain()
+                self._session(account, course, self._given(account, tally, post), breaks)
             except (LostError, PeerError):
-                if tally.fetched == before:
+                if tally.fetched + tally.deleted == before and not course.again:
                     return
+                course.turn = Turn.NOW
             else:
-                if not session.more:
+                if not course.more:
                     return
-                troubled = True
-            in_hand = session.in_hand
+                course.turn = Turn.ALONE
             breaks = None if self.tape.next(2) else breaks
 
-    def _session(self, account: Account, tally: Tally, breaks: int | None) -> Fetch:
-        clerk = self._clerk
-        session = Session(self.ways, self.boxes[account.user], self)
-        box = Box(account, session, Line(session, self, breaks), self.ways)
-        post = Post()
-        clerk.expect(account.id, post)
+    def _given(self, account: Account, tally: Tally, post: Post) -> Given:
         limits = Limits(100, 0.0, Rules(KEEP_FOREVER if self.ways.keep else 0))
-        return Fetch(box, clerk.ledger, clerk.spool, post, self, Unwatched(), tally, limits)
+        return Given(account.name, self._clerk.ledger, self._clerk.spool, post, self, Unwatched(), tally, limits)
+
+    def _session(self, account: Account, course: Course, given: Given, breaks: int | None) -> None:
+        session = Session(self.ways, self.boxes[account.user], self)
+        box = Box(account, session, Line(session, self, breaks), self.ways, ahead=course.pace is Pace.AHEAD)
+        Fetch(box, given, course).drain()
 
     def halted(self) -> bool:
         """See Desk."""
@@ -373,7 +373,6 @@ class World:
 
     def hand_over(self, stored: Stored, key: str) -> None:
         """See Desk."""
-        self._handed.add(key)
         clerk, origin = self._clerk, self._origin(stored.account)
         moment = Moment(self.now(), time.monotonic())
         parcel = consign(stored, key, origin, clerk.ledger.of(stored.account).get(key), moment)
@@ -491,7 +490,7 @@ class World:
             twice = number not in self._before and any((number, who) in sure for who in whom)
             assert not twice, f"{number} is with {whom} and in duds.dat"
         if not self.damages:
-            counts = Counter(number for number, _ in self.buried())
+            counts = Counter(number for number, _ in self.buried() if number)  # 0: a notice of ours, there may be many
             assert max(counts.values(), default=1) == 1, f"in duds.dat twice: {counts}"
 
     def settle(self) -> None:

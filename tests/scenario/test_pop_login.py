@@ -63,6 +63,7 @@ def test_a_server_that_hangs_up_on_capa_is_not_asked_again(server: Server) -> No
 
 
 def test_capabilities_are_asked_for_again_after_the_login(server: Server) -> None:
+    one, two = mail("Subject: one"), mail("Subject: two", body="how are you?")
     script = f"""
         S: +OK
         C: CAPA
@@ -82,15 +83,15 @@ def test_capabilities_are_asked_for_again_after_the_login(server: Server) -> Non
         S: .
         C: LIST
         S: +OK
-        S: 1 50
-        S: 2 50
+        S: 1 {len(one)}
+        S: 2 {len(two)}
         S: .
         C: RETR 1
         C: RETR 2
         S: +OK
         S. one
         S: +OK
-        S. one
+        S. two
         C: DELE 1
         C: DELE 2
         C: QUIT
@@ -98,7 +99,7 @@ def test_capabilities_are_asked_for_again_after_the_login(server: Server) -> Non
         S: +OK
         S: +OK
     """
-    assert server(script, given={"one": mail("Subject: one")})[:3] == (0, "", "")
+    assert server(script, given={"one": one, "two": two})[:3] == (0, "", "")
 
 
 def test_with_pipelining_from_the_start_login_and_listing_are_one_group(server: Server) -> None:

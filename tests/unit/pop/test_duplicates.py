@@ -7,71 +7,105 @@ import pytest
 
 from lib.pop import plan
 from lib.pop.duplicates import Recognition
-from lib.pop.plan import Listed, Rules, Wanted
+from lib.pop.plan import Action, Do, Here, Listed, Rules, Wanted, Why
 from lib.store.journal import Ledger
-from lib.store.journal_facts import ACCEPTED, ASKED, OWED, Deleting, Delivered, Spooled, Status, Verdicts, uid_key
+from lib.store.journal_facts import (
+    ACCEPTED,
+    ASKED,
+    DOUBTED,
+    IGNORED,
+    KEPT,
+    OWED,
+    PROMISED,
+    Deleting,
+    Delivered,
+    Entry,
+    Gone,
+    Renamed,
+    Spooled,
+    Status,
+    Vanished,
+    Verdicts,
+    sha_key,
+    uid_key,
+)
+from lib.store.spool_slot import Stored
 
-BOB, SHA = "bob@x", "ab" * 32
+BOB, SHA, OTHER, BARE = "bob@x", "ab" * 32, "cd" * 32, "ef" * 32
 OLD, NEW = uid_key(b"old"), uid_key(b"new")
+ASIDE = sha_key(SHA, 0)
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     book = Ledger(tmp_path / "popfetch.journal")
     book.load(0.0)
-    book.note(Spooled(BOB, OLD, 1, b"old", SHA, 5, 1.0))
+    book.note(Spooled(BOB, OLD, 1, b"old", SHA, 5, 1.0, 5))
     yield book
     book.close()
 
 
-def listed(ledger: Ledger, *uids: bytes, busy: tuple[str, ...] = ()) -> Recognition:
+def listed(ledger: Ledger, *uids: bytes, busy: tuple[str, ...] = (), keep: bool = False) -> Recognition:
     one = Recognition(BOB, ledger)
     messages = [Listed(number, uid, 5) for number, uid in enumerate(uids, 1)]
-    one.remember(plan.plan(messages, ledger.of(BOB), Rules(), 1.0), busy, kept=False)
+    one.remember(plan.plan(messages, ledger.of(BOB), Rules(), 1.0, Here(busy)), busy, kept=keep)
     return one
 
 
-def fetched(uid: bytes) -> Wanted:
-    return Wanted(1, uid, 5, uid_key(uid))
+def stored(sha: str, bare: str = "") -> Stored:
+    return Stored(9, BOB, b"", 5, 5, sha, False, True, None, None, lambda _: b"", "", bare)
+
+
+def met(one: Recognition, uid: bytes, sha: str, bare: str = "") -> Entry | None:
+    """Return what is known of the message that came under *uid*."""
+    return one.meet(Action(Do.FETCH, Why.NEW, Wanted(1, uid, 5, uid_key(uid))), stored(sha, bare)).entry
+
+
+def came_without_name(one: Recognition, sha: str, bare: str = "") -> tuple[str, Entry | None]:
+    return one.meet(Action(Do.FETCH, Why.NEW, Wanted(1, b"", 5, "at:1:5")), stored(sha, bare))
+
+
+# --- under another name -----------------------------------------------------------------------------------------------
 
 
 def test_what_waits_in_the_spool_gets_its_new_name(ledger: Ledger) -> None:
-    known = listed(ledger, b"new").known(NEW, fetched(b"new"), SHA)
+    known = met(listed(ledger, b"new"), b"new", SHA)
     assert known is not None
     assert (known.key, known.status, known.number, list(ledger.of(BOB))) == (NEW, Status.SPOOLED, 1, [NEW])
 
 
 def test_what_a_courier_may_have_is_known_and_keeps_its_name(ledger: Ledger) -> None:
     one = listed(ledger, b"new", busy=(OLD,))
-    known = one.known(NEW, fetched(b"new"), SHA)
+    known = met(one, b"new", SHA)
     assert known is not None
     assert (known.key, list(ledger.of(BOB))) == (OLD, [OLD])
-    assert one.known(NEW, fetched(b"new"), SHA) is None  # a second message of the same bytes is a second message
+    assert met(one, b"new", SHA) is None  # a second message of the same bytes is a second message
 
 
 def test_what_waits_and_is_listed_is_not_taken_for_another(ledger: Ledger) -> None:
-    assert listed(ledger, b"old", b"new").known(NEW, fetched(b"new"), SHA) is None
+    assert met(listed(ledger, b"old", b"new"), b"new", SHA) is None
 
 
 def test_what_waits_in_the_spool_is_not_given_up_for_a_message_of_the_same_bytes(ledger: Ledger) -> None:
-    ledger.note(Spooled(BOB, NEW, 2, b"new", SHA, 5, 1.0), Delivered(BOB, OLD, SHA, 2.0))
-    known = listed(ledger).known(NEW, fetched(b"new"), SHA)
+    ledger.note(Spooled(BOB, NEW, 2, b"new", SHA, 5, 1.0, 5), Delivered(BOB, OLD, SHA, 2.0))
+    known = met(listed(ledger), b"new", SHA)
     assert known is not None
     assert (known.status, known.number, sorted(ledger.of(BOB))) == (Status.SPOOLED, 2, [NEW, OLD])
 
 
 def test_mail_that_was_had_comes_again_under_a_uid_that_another_one_had(ledger: Ledger) -> None:
-    other = Spooled(BOB, NEW, 2, b"new", "cd" * 32, 5, 1.0)
+    other = Spooled(BOB, NEW, 2, b"new", OTHER, 5, 1.0, 5)
     ledger.note(other, Delivered(BOB, NEW, other.sha, 2.0), Deleting(BOB, (NEW,), ASKED))
-    known = listed(ledger, b"new").known(NEW, fetched(b"new"), SHA)
+    known = met(listed(ledger, b"new"), b"new", SHA)
     assert known is not None
-    assert (known.key, known.status, known.number, list(ledger.of(BOB))) == (NEW, Status.SPOOLED, 1, [NEW])
+    assert (known.key, known.status, known.number) == (NEW, Status.SPOOLED, 1)
+    assert sorted(ledger.of(BOB)) == [sha_key(OTHER, 0), NEW]
 
 
 def test_of_what_the_spool_lost_the_verdicts_count_under_the_new_name(ledger: Ledger) -> None:
     ledger.note(Verdicts(BOB, OLD, b"", {b"c@x": (ACCEPTED, b"250"), b"d@x": (OWED, b"450")}, 2.0))
     ledger.note(Spooled(BOB, OLD, 0, b"old", SHA, 5, 1.0))
-    assert listed(ledger, b"new").known(NEW, fetched(b"new"), SHA) is None  # it is to be spooled again
+    assert met(listed(ledger, b"new"), b"new", SHA) is None  # it is to be spooled again
     assert list(ledger.of(BOB)[NEW].recipients) == [b"c@x", b"d@x"]
 
 
@@ -90,3 +124,133 @@ def test_nothing_vanishes_while_messages_are_left_for_a_later_pass(ledger: Ledge
     one.remember(plan.plan(messages, ledger.of(BOB), Rules(max_messages=1), 1.0), (), kept=False)
     one.looked_at_all(3.0)
     assert ledger.of(BOB)[OLD].vanished is None
+
+
+# --- a UID that stands for something else -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["", ASKED, PROMISED, IGNORED, DOUBTED])
+def test_other_octets_under_a_uid_are_new_and_what_had_it_is_known_by_its_octets(ledger: Ledger, word: str) -> None:
+    ledger.note(Delivered(BOB, OLD, SHA, 2.0), Vanished(BOB, OLD, 3.0), Deleting(BOB, (OLD,), word))
+    one = listed(ledger, b"old")
+    assert met(one, b"old", OTHER) is None
+    assert list(ledger.of(BOB)) == [ASIDE]
+    ledger.note(Spooled(BOB, OLD, 2, b"old", OTHER, 5, 4.0, 5))
+    known = met(one, b"new", SHA)  # it is there all the same, under another UID
+    assert known is not None
+    assert (known.key, known.deletion, known.vanished) == (NEW, IGNORED if word in {PROMISED, IGNORED} else "", None)
+
+
+def test_a_message_that_waits_while_its_uid_goes_to_new_mail_goes_on_waiting(ledger: Ledger) -> None:
+    ledger.note(Vanished(BOB, OLD, 3.0))
+    assert met(listed(ledger, b"old"), b"old", OTHER) is None
+    ledger.note(Spooled(BOB, OLD, 2, b"old", OTHER, 5, 4.0, 5))
+    waiting, new = ledger.of(BOB)[ASIDE], ledger.of(BOB)[OLD]
+    assert (waiting.status, waiting.number, waiting.sha) == (Status.SPOOLED, 1, SHA)
+    assert (new.status, new.number, new.sha, new.vanished) == (Status.SPOOLED, 2, OTHER, None)
+
+
+def test_two_messages_that_had_a_uid_have_two_names(ledger: Ledger) -> None:
+    ledger.note(Renamed(BOB, OLD, ASIDE), Spooled(BOB, OLD, 2, b"old", SHA, 5, 1.0, 5), Vanished(BOB, OLD, 3.0))
+    assert met(listed(ledger, b"old"), b"old", OTHER) is None
+    assert sorted(ledger.of(BOB)) == [ASIDE, sha_key(SHA, 1)]
+
+
+def test_replies_that_slipped_by_one_are_put_right_whatever_they_ran_under(ledger: Ledger) -> None:
+    # What was fetched as a is b, what was fetched as b is c; all of them were delivered.
+    shas = {name: f"{number:02x}" * 32 for number, name in enumerate("abcd", 1)}
+    ledger.note(Gone(BOB, (OLD,)))
+    for uid, was in (("a", "b"), ("b", "c"), ("c", "d")):
+        key = uid_key(uid.encode())
+        ledger.note(Spooled(BOB, key, 1, b"", shas[was], 5, 1.0, 5, "", "", DOUBTED))
+        ledger.note(Delivered(BOB, key, shas[was], 2.0))
+    one = listed(ledger, b"a", b"b", b"c", b"d")
+    assert met(one, b"a", shas["a"]) is None  # the only one that nobody has
+    ledger.note(Spooled(BOB, uid_key(b"a"), 2, b"", shas["a"], 5, 3.0, 5))
+    for uid in "bcd":
+        known = met(one, uid.encode(), shas[uid])
+        assert known is not None
+        assert (known.key, known.status, known.deletion) == (uid_key(uid.encode()), Status.DELIVERED, "")
+    assert len(ledger.of(BOB)) == 4
+
+
+def test_a_doubted_message_that_a_courier_has_is_known_under_another_uid_and_keeps_its_name(ledger: Ledger) -> None:
+    ledger.note(Deleting(BOB, (OLD,), DOUBTED))
+    known = met(listed(ledger, b"old", b"new", busy=(OLD,)), b"new", SHA)
+    assert known is not None
+    assert (known.key, sorted(ledger.of(BOB))) == (OLD, [OLD])
+
+
+# --- the same message -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "after"), [("", ""), (ASKED, ""), (PROMISED, IGNORED), (IGNORED, IGNORED), (DOUBTED, ""), (KEPT, KEPT)]
+)
+def test_the_same_octets_are_the_same_message_and_everything_is_right_again(
+    ledger: Ledger, word: str, after: str
+) -> None:
+    ledger.note(Delivered(BOB, OLD, SHA, 2.0), Vanished(BOB, OLD, 3.0), Deleting(BOB, (OLD,), word))
+    one = listed(ledger, b"old")
+    known = one.confirm(OLD, 17)
+    assert (known.deletion, known.vanished, known.announced) == (after, None, 17)
+    assert one.ignoring is (word == PROMISED)
+    assert one.confirm(OLD, 0).announced == 17  # not known
+
+
+@pytest.mark.parametrize(
+    ("was", "comes"),
+    [
+        ((SHA, BARE), (OTHER, BARE)),  # Status: O, then RO
+        ((SHA, ""), (OTHER, SHA)),  # none, then RO
+        ((SHA, OTHER), (OTHER, "")),  # a line that is gone
+    ],
+)
+def test_lines_that_a_server_writes_make_no_other_message(
+    ledger: Ledger, was: tuple[str, str], comes: tuple[str, str]
+) -> None:
+    ledger.note(Spooled(BOB, OLD, 1, b"old", was[0], 5, 1.0, 5, "", was[1]), Delivered(BOB, OLD, was[0], 2.0))
+    ledger.note(Deleting(BOB, (OLD,), ASKED))
+    known = met(listed(ledger, b"old"), b"old", *comes)
+    assert known is not None
+    assert known.key == OLD
+
+
+def test_they_are_no_hindrance_under_a_new_uid_either(ledger: Ledger) -> None:
+    ledger.note(Spooled(BOB, OLD, 1, b"old", SHA, 5, 1.0, 5, "", BARE), Delivered(BOB, OLD, SHA, 2.0))
+    ledger.note(Vanished(BOB, OLD, 3.0))
+    known = met(listed(ledger, b"new", keep=True), b"new", OTHER, BARE)
+    assert known is not None
+    assert known.key == NEW
+
+
+def test_two_messages_that_have_none_of_it_are_alike_only_if_they_are_the_same(ledger: Ledger) -> None:
+    ledger.note(Delivered(BOB, OLD, SHA, 2.0), Deleting(BOB, (OLD,), ASKED))
+    assert met(listed(ledger, b"old"), b"old", OTHER) is None
+
+
+# --- without UIDs -----------------------------------------------------------------------------------------------------
+
+
+def test_without_uids_each_of_two_equal_messages_is_one(ledger: Ledger) -> None:
+    ledger.note(Gone(BOB, (OLD,)))
+    for turn in (0, 1):
+        ledger.note(Spooled(BOB, sha_key(SHA, turn), turn + 1, b"", SHA, 5, 1.0, 5))
+        ledger.note(Delivered(BOB, sha_key(SHA, turn), SHA, 2.0))
+    one = listed(ledger, b"", b"", b"")
+    first, second, third = (came_without_name(one, SHA) for _ in range(3))
+    assert {first[0], second[0]} == {sha_key(SHA, 0), sha_key(SHA, 1)}
+    assert third == (sha_key(SHA, 2), None)
+
+
+def test_without_uids_lines_that_a_server_writes_make_no_other_message(ledger: Ledger) -> None:
+    ledger.note(Gone(BOB, (OLD,)), Spooled(BOB, ASIDE, 1, b"", SHA, 5, 1.0, 5, "", BARE))
+    ledger.note(Delivered(BOB, ASIDE, SHA, 2.0))
+    key, entry = came_without_name(listed(ledger, b""), OTHER, BARE)
+    assert (key, entry is not None) == (ASIDE, True)
+
+
+def test_a_server_that_gives_no_uids_any_more_lists_what_we_know_by_its_octets(ledger: Ledger) -> None:
+    ledger.note(Delivered(BOB, OLD, SHA, 2.0))
+    key, entry = came_without_name(listed(ledger, b""), SHA)
+    assert (key, entry is not None, list(ledger.of(BOB))) == (ASIDE, True, [ASIDE])

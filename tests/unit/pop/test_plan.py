@@ -2,14 +2,43 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.config.settings import KEEP_FOREVER
-from lib.pop.plan import DAY, Listed, Rules, Todo, due, plan
-from lib.store.journal_facts import ASKED, IGNORED, PROMISED, Entry, Status, sha_key, uid_key
+from lib.pop.plan import (
+    DAY,
+    MARKED,
+    TABLE,
+    Action,
+    Do,
+    Here,
+    Known,
+    Listed,
+    Plan,
+    Rules,
+    Sight,
+    Turn,
+    Wanted,
+    Why,
+    due,
+    plan,
+)
+from lib.store.journal_facts import (
+    ASKED,
+    DOUBTED,
+    HUNG,
+    IGNORED,
+    KEPT,
+    PROMISED,
+    Entry,
+    Status,
+    sha_key,
+    uid_key,
+)
 
 NOW = 1_700_000_000.0
 LONG_AGO = NOW - 100 * DAY
@@ -30,13 +59,44 @@ def spooled(key: str) -> Entry:
     return known(key, Status.SPOOLED, number=1)
 
 
+@dataclass
+class Todo:
+    """The actions of a plan, sorted: *left* counts what stays on the server, too large or not."""
+
+    delete: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    fetch: list[Wanted] = field(default_factory=list)
+    last: list[Wanted] = field(default_factory=list)
+    oversize: list[Wanted] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    left: int = 0
+
+
+def sorted_(done: Plan) -> Todo:
+    todo = Todo(vanished=done.vanished, forgotten=done.forgotten)
+    for do, why, message, turn, _ in done.actions:
+        if do is Do.DELETE:
+            todo.delete[message.key] = message.number
+        elif do in {Do.FETCH, Do.COMPARE}:
+            (todo.last if turn is Turn.ALONE else todo.fetch).append(message)
+        elif why is Why.WAITS:
+            todo.waiting[message.key] = message.number
+        else:
+            todo.left += 1
+        if do is Do.REPORT:
+            todo.oversize.append(message)
+    return todo
+
+
 def planned(
     listed: str | list[Listed], *entries: Entry, keep: int = 0, max_size: int = 0, max_messages: int = 0
 ) -> Todo:
     """Plan for messages that are named by the words of *listed*, each of 100 octets."""
     if isinstance(listed, str):
         listed = [Listed(number, word.encode(), 100) for number, word in enumerate(listed.split(), 1)]
-    return plan(listed, {entry.key: entry for entry in entries}, Rules(keep, max_size, max_messages), NOW)
+    known_ones = {entry.key: entry for entry in entries}
+    return sorted_(plan(listed, known_ones, Rules(keep, max_size, max_messages), NOW))
 
 
 def numbers(todo: Todo) -> list[int]:
@@ -71,7 +131,8 @@ def test_what_is_settled_but_still_there_is_deleted_and_not_fetched_again(status
 
 def test_what_waits_in_the_spool_is_neither_fetched_nor_deleted_nor_forgotten() -> None:
     assert planned("a", spooled(uid_key(b"a"))) == Todo(waiting={uid_key(b"a"): 1})
-    assert planned("", spooled(uid_key(b"a")), spooled(sha_key("5ha", 0))) == Todo()
+    gone = planned("", spooled(uid_key(b"a")), spooled(sha_key("5ha", 0)))
+    assert gone == Todo(vanished=[uid_key(b"a")])  # but what is listed under its UID later is looked at
 
 
 def test_what_the_journal_calls_spooled_without_a_spool_file_is_fetched() -> None:
@@ -259,11 +320,6 @@ def test_messages_at_which_a_session_died_come_last() -> None:
     assert [message.number for message in todo.last] == [1]
 
 
-def test_of_the_last_those_come_first_at_which_fewer_sessions_died() -> None:
-    todo = planned("a b c", trouble(b"a", troubles=3), trouble(b"b", troubles=1), trouble(b"c", troubles=2))
-    assert [message.uid for message in todo.last] == [b"b", b"c", b"a"]
-
-
 def test_a_message_without_a_name_comes_last_as_well() -> None:
     todo = planned([Listed(1, b"", 7), Listed(2, b"", 8)], known("at:1:7", Status.TROUBLED, troubles=1))
     assert numbers(todo) == [2]
@@ -274,14 +330,20 @@ def test_what_was_only_lost_from_the_spool_is_not_to_blame() -> None:
     assert numbers(planned("a b", uid(b"a", Status.TROUBLED))) == [1, 2]
 
 
-@pytest.mark.parametrize(("most", "fetch", "last", "left"), [(1, [2], [], 2), (2, [2, 4], [], 1), (3, [2, 4], [1], 0)])
-def test_troubled_messages_do_not_use_up_pf_max_messages(
-    most: int, fetch: list[int], last: list[int], left: int
+@pytest.mark.parametrize(("most", "fetch", "left"), [(1, [2], 1), (2, [2, 4], 0), (3, [2, 4], 0)])
+def test_pf_max_messages_does_not_count_what_is_to_blame_for_broken_sessions(
+    most: int, fetch: list[int], left: int
 ) -> None:
     todo = planned("a b c d", trouble(b"a"), uid(b"c"), max_messages=most)
     assert numbers(todo) == fetch
-    assert [message.number for message in todo.last] == last
+    assert [message.number for message in todo.last] == [1]
     assert todo.left == left
+
+
+def test_pf_max_messages_does_not_count_what_is_looked_at_again() -> None:
+    todo = planned("a b c d", uid(b"a", deletion=ASKED), uid(b"c", deletion=DOUBTED), max_messages=1)
+    assert numbers(todo) == [1, 2, 3]
+    assert todo.left == 1
 
 
 def test_a_troubled_message_that_is_too_large_now_stays() -> None:
@@ -306,12 +368,10 @@ def test_what_was_deleted_and_is_not_listed_is_forgotten() -> None:
     assert todo.vanished == [uid_key(b"c")]
 
 
-def test_a_message_that_is_listed_again_is_noted() -> None:
-    # Some servers list nothing for a while, and everything again later.
+def test_a_message_that_is_listed_again_is_looked_at() -> None:
+    # Some servers list nothing for a while, and everything again later; others use the UID again.
     todo = planned("a", uid(b"a", vanished=NOW - 1))
-    assert todo.seen == [uid_key(b"a")]
-    assert todo.delete == {uid_key(b"a"): 1}
-    assert planned("a", uid(b"a")).seen == []
+    assert (numbers(todo), todo.delete) == ([1], {})
 
 
 @pytest.mark.parametrize("entry", [trouble(b"a"), uid(b"a", Status.LEFT), uid(b"a", Status.SPOOLED, number=0)])
@@ -360,51 +420,181 @@ def test_a_name_that_has_become_ambiguous_is_not_listed_any_more() -> None:
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 MESSAGES = st.lists(st.tuples(st.sampled_from([b"", b"a", b"b", b"c", b"\xff" * 300]), st.integers(0, 9)), max_size=8)
+WORDS = ["", ASKED, PROMISED, IGNORED, DOUBTED, HUNG, KEPT]
 ENTRIES = st.dictionaries(
     st.sampled_from([uid_key(b"a"), uid_key(b"b"), uid_key(b"\xff" * 300), sha_key("5ha", 0), "at:1:5"]),
     st.builds(
-        lambda status, number, troubles, gone, word: known(
-            "", status, number=number, troubles=troubles, vanished=gone, deletion=word
+        lambda status, number, troubles, gone, word, announced: known(
+            "", status, number=number, troubles=troubles, vanished=gone, deletion=word, announced=announced, header="h"
         ),
         st.sampled_from(Status),
         st.integers(0, 1),
         st.integers(0, 1),
         st.sampled_from([None, NOW]),
-        st.sampled_from(["", ASKED, PROMISED, IGNORED]),
+        st.sampled_from(WORDS),
+        st.sampled_from([None, 0, 5]),
     ),
 )
 RULES = st.builds(Rules, st.sampled_from([0, 1, KEEP_FOREVER]), st.integers(0, 5), st.integers(0, 3))
+KEYS = st.sets(st.sampled_from([uid_key(b"a"), uid_key(b"b")]))
 
 
 @settings(deadline=None, max_examples=300)
-@given(MESSAGES, ENTRIES, RULES)
+@given(MESSAGES, ENTRIES, RULES, st.builds(Here, KEYS, KEYS, st.booleans()))
 def test_every_message_has_one_fate(
-    messages: list[tuple[bytes, int]], entries: Mapping[str, Entry], rules: Rules
+    messages: list[tuple[bytes, int]], entries: Mapping[str, Entry], rules: Rules, here: Here
 ) -> None:
     for key, entry in entries.items():
         entry.key = key
     listed = [Listed(number, *message) for number, message in enumerate(messages, 1)]
-    todo = plan(listed, entries, rules, NOW)
-    fates = [
-        *todo.delete.values(),
-        *(message.number for message in (*todo.fetch, *todo.last, *todo.oversize)),
-    ]
-    waiting = sum(entry.status is Status.SPOOLED and entry.number > 0 for entry in entries.values())
-    assert len(fates) == len(set(fates))
-    assert len(listed) - waiting <= len(fates) - len(todo.oversize) + todo.left <= len(listed)
-    assert not set(todo.vanished) & set(todo.forgotten)
+    done = plan(listed, entries, rules, NOW, here)
+    assert [one.message.number for one in done.actions] == [message.number for message in listed]
+    assert not set(done.vanished) & set(done.forgotten)
     hashed = sum(key.startswith(("sha256", "at:")) for key in entries)
-    assert not rules.max_messages or len(todo.fetch) + len(todo.last) <= rules.max_messages + hashed
-    assert all(entries[key].status in (Status.DELIVERED, Status.DUD) for key in todo.delete)
-    assert all(message.named == (message.key == uid_key(message.uid)) for message in todo.fetch)
+    fetched = sum(one.turn is Turn.NOW for one in done.of(Do.FETCH))
+    assert not rules.max_messages or fetched <= rules.max_messages + hashed
+    for one in done.actions:
+        message = one.message
+        assert message.named == (message.key == uid_key(message.uid))
+        assert message.key not in here.tried or one.do is Do.LEAVE
+        assert not (rules.max_size and message.size > rules.max_size and one.do in {Do.FETCH, Do.COMPARE}) or one.top
+    for one in done.of(Do.DELETE):  # nothing is deleted unseen whose UID may stand for something else
+        entry = entries[one.message.key]
+        assert entry.status in (Status.DELIVERED, Status.DUD)
+        assert entry.deletion in {"", IGNORED, HUNG}
+        assert entry.vanished is None
+        assert not (entry.announced and one.message.size and one.message.size != entry.announced)
 
 
 def test_a_hundred_thousand_messages_are_sorted_in_a_moment() -> None:
     listed = [Listed(number, b"%d" % number, number) for number in range(1, 100_001)]
     entries = {uid_key(b"%d" % number): uid(b"%d" % number) for number in range(50_000, 150_001)}
     began = time.process_time()
-    todo = plan(listed, entries, Rules(max_messages=10), NOW)
-    assert time.process_time() - began < 10  # 0.3 s as a rule; what is quadratic here takes hours
+    todo = sorted_(plan(listed, entries, Rules(max_messages=10), NOW))
+    assert time.process_time() - began < 10  # 0.5 s as a rule; what is quadratic here takes hours
     assert len(todo.delete) == 50_001
     assert len(todo.vanished) == 50_000
     assert len(todo.fetch) == 10
+
+
+# --- the table: what is known of a UID, how it is listed, what follows ------------------------------------------------
+
+ROWS = [
+    # known, with the same size, with another size, after it had vanished
+    (Known.NOTHING, Do.FETCH, Do.FETCH, Do.FETCH),
+    (Known.TROUBLE, Do.FETCH, Do.FETCH, Do.FETCH),
+    (Known.UNDER_WAY, Do.LEAVE, Do.LEAVE, Do.LEAVE),
+    (Known.WAITING, Do.LEAVE, Do.COMPARE, Do.COMPARE),
+    (Known.SETTLED, Do.DELETE, Do.COMPARE, Do.COMPARE),
+    (Known.DOUBTED, Do.COMPARE, Do.COMPARE, Do.COMPARE),
+    (Known.ASKED, Do.COMPARE, Do.COMPARE, Do.COMPARE),
+    (Known.PROMISED, Do.COMPARE, Do.COMPARE, Do.COMPARE),
+    (Known.IGNORED, Do.DELETE, Do.COMPARE, Do.COMPARE),
+    (Known.HUNG, Do.DELETE, Do.COMPARE, Do.COMPARE),
+    (Known.KEPT, Do.LEAVE, Do.COMPARE, Do.COMPARE),
+]
+SAMPLES: dict[Known, Entry | None] = {
+    Known.NOTHING: None,
+    Known.TROUBLE: uid(b"a", Status.TROUBLED, troubles=1, announced=100),
+    Known.UNDER_WAY: known(uid_key(b"a"), Status.SPOOLED, number=1, announced=100),
+    Known.WAITING: known(uid_key(b"a"), Status.SPOOLED, number=1, announced=100),
+    Known.SETTLED: uid(b"a", announced=100),
+    Known.DOUBTED: uid(b"a", announced=100, deletion=DOUBTED),
+    Known.ASKED: uid(b"a", announced=100, deletion=ASKED),
+    Known.PROMISED: uid(b"a", announced=100, deletion=PROMISED),
+    Known.IGNORED: uid(b"a", announced=100, deletion=IGNORED),
+    Known.HUNG: uid(b"a", announced=100, deletion=HUNG),
+    Known.KEPT: uid(b"a", announced=100, deletion=KEPT),
+}
+
+
+def action(entry: Entry | None, size: int = 100, here: Here | None = None, rules: Rules | None = None) -> Action:
+    """Return what follows for a message listed as a."""
+    entries = {} if entry is None else {entry.key: entry}
+    done = plan([Listed(1, b"a", size)], entries, rules or Rules(), NOW, here or Here())
+    return done.actions[0]
+
+
+def test_the_table_is_whole() -> None:
+    assert set(TABLE) == {(known, sight) for known in Known for sight in Sight}
+    assert [row[0] for row in ROWS] == list(Known)
+
+
+@pytest.mark.parametrize(("row", "same", "changed", "back"), ROWS, ids=[row[0].name for row in ROWS])
+def test_what_is_known_and_how_it_is_listed_decide(row: Known, same: Do, changed: Do, back: Do) -> None:
+    sample = SAMPLES[row]
+    here = Here(under_way={uid_key(b"a")}) if row is Known.UNDER_WAY else Here()
+    assert action(sample, 100, here).do is same
+    assert action(sample, 5000, here).do is changed
+    if sample is not None:
+        sample.vanished = NOW - 1
+        assert action(sample, 100, here).do is back
+        sample.vanished = None
+
+
+def test_what_waits_may_be_doubted() -> None:
+    waiting = known(uid_key(b"a"), Status.SPOOLED, number=1, announced=100, deletion=DOUBTED)
+    assert action(waiting).do is Do.COMPARE
+    assert action(waiting, here=Here(under_way={uid_key(b"a")})).do is Do.LEAVE  # a courier knows it by this name
+
+
+def test_an_unknown_word_of_a_later_version_is_looked_at() -> None:
+    assert action(uid(b"a", announced=100, deletion="what?")).do is Do.COMPARE
+
+
+@pytest.mark.parametrize(("announced", "listed"), [(None, 5000), (0, 5000), (100, 0)])
+def test_a_size_that_is_not_known_has_not_changed(announced: int | None, listed: int) -> None:
+    assert action(uid(b"a", announced=announced), listed).do is Do.DELETE
+
+
+def test_the_size_of_what_an_older_version_fetched_is_learned() -> None:
+    entries = {entry.key: entry for entry in (uid(b"a"), uid(b"b", announced=7), trouble(b"c", sha=""))}
+    done = plan([Listed(number, uid, 7) for number, uid in enumerate((b"a", b"b", b"c"), 1)], entries, Rules(), NOW)
+    assert done.learned == {uid_key(b"a"): 7}
+
+
+@pytest.mark.parametrize("word", [ASKED, PROMISED, DOUBTED])
+def test_top_tells_where_it_is_offered_and_the_size_is_nearly_the_same(word: str) -> None:
+    entry = uid(b"a", deletion=word, announced=100, header="ab")
+    offered = Here(top=True)
+    assert not action(entry).top
+    assert action(entry, here=offered).top
+    assert action(entry, 100 + MARKED, offered).top
+    assert not action(entry, 101 + MARKED, offered).top
+    entry.header = ""
+    assert not action(entry, here=offered).top
+
+
+def test_what_broke_a_session_when_it_was_compared_is_compared_alone_and_without_top() -> None:
+    entry = uid(b"a", deletion=ASKED, announced=100, header="ab", troubles=1)
+    compared = action(entry, here=Here(top=True))
+    assert (compared.do, compared.turn, compared.top) == (Do.COMPARE, Turn.ALONE, False)
+
+
+def test_what_top_tells_may_be_over_pf_max_size_and_what_retr_must_tell_is_reported() -> None:
+    entry = uid(b"a", deletion=ASKED, announced=100, header="ab")
+    assert action(entry, here=Here(top=True), rules=Rules(max_size=99)).top
+    assert action(entry, rules=Rules(max_size=99)).do is Do.REPORT
+
+
+def test_what_broke_a_session_is_fetched_and_what_hung_is_deleted_in_a_session_of_its_own() -> None:
+    assert action(SAMPLES[Known.TROUBLE]).turn is Turn.ALONE
+    assert action(SAMPLES[Known.HUNG]).turn is Turn.ALONE
+    assert action(SAMPLES[Known.SETTLED]).turn is Turn.NOW
+
+
+def test_what_was_tried_alone_in_this_pass_is_left() -> None:
+    here = Here(tried={uid_key(b"a")})
+    for row in (Known.TROUBLE, Known.HUNG, Known.DOUBTED):
+        left = action(SAMPLES[row], here=here)
+        assert (left.do, left.why) == (Do.LEAVE, Why.TRIED)
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_what_may_not_have_come_whole_is_never_due(keep: int) -> None:
+    assert not due(uid(b"a", deletion=KEPT, settled=LONG_AGO), keep, NOW)
+
+
+def test_what_vanished_from_the_spool_s_point_of_view_is_noted_once() -> None:
+    waiting = known(uid_key(b"a"), Status.SPOOLED, number=1, vanished=NOW - 1)
+    assert planned("", waiting) == Todo()

@@ -1,0 +1,139 @@
+"""Whether a reply belongs to the command that it is booked under: what LIST announced, weighed against what came. Pure.
+
+Replies carry no name. One that does not end as it should, that a scanner swallowed, or that came twice, books every
+later one under another message's UID. What tells is the size: a server that counts rightly, or wrongly in the same way
+each time, sends a body of the size that it announced for this message, and for no other one that is on its way.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+KILO = 1024
+# Status lines (RFC 1939 section 3). No message begins with one, unless it has exactly the announced size.
+STATUS_LINES = (b"+OK", b"-ERR")
+LONGEST_STATUS = 512
+
+
+class Place(Enum):
+    """What speaks for a body's being that of the message it is booked under."""
+
+    SURE = "it has the announced size, and nothing else that is on its way has"
+    LIKELY = "it has the announced size, but so has another one"
+    HELD = "nothing tells, until nothing is owed"
+    TWIN = "it has the octets of the one before it: another one like it, or a reply that came twice"
+    AGAINST = "it has another size, or begins with a status line, although this server's sizes are right"
+
+
+class Came(NamedTuple):
+    """A body: octets announced (0 = unknown) and come, its beginning, its hash, and how many line ends it has.
+
+    *alone*: no other message was asked for. *only*: none on its way, nor the last, is announced with this size.
+    """
+
+    announced: int
+    size: int
+    beginning: bytes
+    sha: str
+    lines: Callable[[], int]
+    alone: bool = False
+    only: bool = True
+
+
+class Judged(NamedTuple):
+    """What is said of a body, and the way in which a server counts that announced it like this ("" for none)."""
+
+    place: Place
+    way: str
+
+
+EXACT, ONE_A_LINE_END = "exact", "a line end is one octet"
+
+
+class Measure:
+    """How one server counts, learned from the bodies of one session; *lies*: it was found not to count at all.
+
+    *exact*: every body so far had exactly the announced size. *odd*: one since the last certainty fits no way of
+    counting. *twin*: one since then has the octets of the one before it.
+    """
+
+    def __init__(self, *, lies: bool = False) -> None:
+        self.lies = lies
+        self.exact = True
+        self.odd = False
+        self.twin = False
+        self._known: set[str] = set()  # the ways of counting that were seen to hold
+        self._guess = ("", 0)  # in which way the last odd body differed, and what was announced for it
+        self._last = ""  # the hash of the last body
+
+    @property
+    def knows(self) -> bool:
+        """Say whether the sizes are known to mean something."""
+        return bool(self._known) and not self.lies
+
+    def judge(self, came: Came) -> Judged:
+        """Weigh the next body of the session."""
+        again, self._last = came.sha == self._last, came.sha
+        way = _way(came)
+        self.exact = self.exact and way == EXACT
+        return Judged(self._place(came, way, again=again), way)
+
+    def _place(self, came: Came, way: str, *, again: bool) -> Place:
+        fits = way == EXACT or way in self._known
+        if not fits and (_is_status(came.beginning) or (again and self.knows)):
+            return Place.AGAINST
+        if way == EXACT and self.odd and not (came.alone or self.lies):
+            return Place.AGAINST  # the sizes are right, and an earlier one did not fit
+        if again and not came.alone:
+            self.twin = True
+            return Place.TWIN
+        if not fits:
+            return self._strange(way, came)
+        self._known.add(way)
+        return Place.SURE if came.only else Place.LIKELY
+
+    def _strange(self, way: str, came: Came) -> Place:
+        """Weigh a body that differs as none before it did."""
+        if way == ONE_A_LINE_END:  # no accident makes as many octets too many as there are lines
+            self._known.add(way)
+            return Place.LIKELY
+        if self.knows and not came.alone:
+            return Place.AGAINST
+        guess, announced = self._guess
+        # The same difference twice, at two different sizes, is a way of counting.
+        if way and not self._known and way == guess and came.announced != announced:
+            self._known.add(way)
+            self.odd = False
+            return Place.LIKELY
+        self._guess, self.odd = (way, came.announced), True
+        return Place.HELD
+
+    def fits(self, way: str) -> bool:
+        """Say whether *way* is known by now to be how the server counts."""
+        return way in self._known
+
+    def certain(self) -> None:
+        """Nothing is owed, and nothing came too much: what came so far is in step."""
+        self.odd = self.twin = False
+
+
+def _way(came: Came) -> str:
+    """Name the way in which a server counts that announced this; "" if its size is not known."""
+    announced, size = came.announced, came.size
+    if announced == size:
+        return EXACT
+    if not announced:
+        return ""
+    if announced < size and announced == size - came.lines():
+        return ONE_A_LINE_END
+    if announced % KILO == 0 and abs(announced - size) < KILO:
+        return "rounded"
+    if abs(announced * KILO - size) < KILO:
+        return "kilobytes"
+    return f"{announced - size:+d}"
+
+
+def _is_status(beginning: bytes) -> bool:
+    """Say whether a message begins with the status line of a reply."""
+    line = beginning[:LONGEST_STATUS].partition(b"\r\n")[0]
+    return line.partition(b" ")[0].upper() in STATUS_LINES
