@@ -185,10 +185,12 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
         place.bury_corrupt(batch.clerk)
         if place.found or (line.configured and not line.is_up()):
             batch.pool.greet()
-        batch.send_again(place.found)
+        batch.send_again(batch.successors.at_once(place.found))
         if not batch.halt.halted:
             raise_line(settings, batch, line)
+            waiting = [one for one in place.found if one not in batch.successors.at_once(place.found)]
             outcomes = batch.drain(on_the_way=lambda: hang_up(line, batch))
+            batch.send_again(batch.successors.later(waiting))
     except StoppedError:
         pass  # told below
     except PopfetchError as error:

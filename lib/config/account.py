@@ -129,9 +129,10 @@ def join(login: Login, standing: Standing, place: str, folder: Path) -> Account:
         every=options.get("every", 0),
         oauth=options.get("oauth", ""),
         name=options.get("name", ""),
+        named="name" in options,
         place=place,
     )
-    return account if account.name else replace(account, name=account.id)
+    return account if account.named else replace(account, name=account.id)
 
 
 def contradictions(account: Account) -> Iterator[str]:
@@ -159,9 +160,9 @@ def twins(accounts: Iterable[Account]) -> Iterator[tuple[Account, str]]:
     mailboxes: dict[str, Account] = {}
     names: dict[str, Account] = {}
     for account in accounts:
-        first = mailboxes.setdefault(account.id, account)
+        first = mailboxes.setdefault(account.address, account)
         if first is not account:
-            yield account, f"{visible(account.id)} is already set at {first.place}; remove one of the two"
+            yield account, f"{visible(account.address)} is already set at {first.place}; remove one of the two"
         elif (other := names.setdefault(account.name, account)) is not account:
             yield account, f"the name {visible(account.name)} is already taken at {other.place}; change name="
 

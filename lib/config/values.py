@@ -108,11 +108,17 @@ class Account:
     every: int = 0  # minutes between two polls; 0: in every pass
     oauth: str = ""  # the pf_oauth line whose tokens take the place of the password
     name: str = ""
+    named: bool = False  # by name=
     place: str = ""
 
     @cached_property
     def id(self) -> str:
-        """Return what journal and state call the mailbox: user@host, the port only where it is an unusual one."""
+        """Return what journal and state call the mailbox: name= where there is one, else its address."""
+        return self.name if self.named else self.address
+
+    @cached_property
+    def address(self) -> str:
+        """Return user@host, the port only where it is an unusual one."""
         return f"{self.user}@{HostPort(self.host.lower(), 0 if self.port in (POP_PORT, POPS_PORT) else self.port)}"
 
 

@@ -7,6 +7,7 @@ when all others are through. A refused login is never repeated.
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -34,6 +35,13 @@ LOG = logging.getLogger("popfetch.fetch")
 SESSIONS = 3
 
 
+class Heir(Protocol):
+    """Who finds out whether an account is an earlier one."""
+
+    def adopt(self, account: Account, listed: Mapping[bytes, int]) -> None:
+        """Let an account that the journal does not know be the earlier one that its listing shows it to be."""
+
+
 class Around(Protocol):
     """What a visit needs of the pass around it."""
 
@@ -43,6 +51,10 @@ class Around(Protocol):
     @property
     def halt(self) -> Halt:
         """What ends the pass."""
+
+    @property
+    def successors(self) -> Heir:
+        """Return who finds out whether an account is an earlier one."""
 
     def take_in(self, stored: Stored, key: str, origin: Origin) -> None:
         """Take a spooled message to deliver."""
@@ -175,6 +187,7 @@ class Visit:
         self.origin = self.origin._replace(ip=mailbox.wire.address, protocol=protocol)
         self.warnings.extend(one for one in mailbox.warnings if one not in self.warnings)
         self._look_at_names(mailbox.naming)
+        self.around.successors.adopt(self.account, {one.uid: one.size for one in mailbox.messages if one.uid})
 
     def _look_at_names(self, names: Naming) -> None:
         """Remember what the first listing says of UIDs; AccountError where nothing may be fetched without."""

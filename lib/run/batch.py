@@ -24,6 +24,7 @@ from lib.report.outcome import AccountOutcome, Tally, Watch
 from lib.run.ending import Ending
 from lib.run.outgoing import Outgoing
 from lib.run.pool import TICK, Pool
+from lib.run.successors import Successors
 from lib.run.threads import started
 from lib.store.spool import Stored
 from lib.store.state import AccountState
@@ -52,6 +53,11 @@ class Batch:
     _kicks: list[Thread] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
     _fetching: int = 0
+    successors: Successors = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find out which accounts are new."""
+        self.successors = Successors(self.settings.pf_user, self.clerk.ledger)
 
     @property
     def halt(self) -> Halt:

@@ -208,6 +208,13 @@ class Seen(NamedTuple):
     key: str
 
 
+class Adopted(NamedTuple):
+    """The account is the one that was called *old*: what was known of that is known of this."""
+
+    account: str
+    old: str
+
+
 class Stepped(NamedTuple):
     """The clock was set: the times noted of this account move (lib/store/clock.py, Shift)."""
 
@@ -255,7 +262,9 @@ class Mark(NamedTuple):
 
 
 Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Lasting | Deleting | Gone | Trouble
-Record = Fate | Renamed | Vanished | Seen | Announced | Stepped | Whole | ContentRefused | Lost | DudsInARow | Mark
+Record = (
+    Fate | Renamed | Vanished | Seen | Announced | Adopted | Stepped | Whole | ContentRefused | Lost | DudsInARow | Mark
+)
 
 
 def uid_key(uid: bytes) -> str:

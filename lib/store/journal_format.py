@@ -25,6 +25,7 @@ from lib.store.journal_facts import (
     SETTLED,
     UID_KEPT,
     WORDS_KEPT,
+    Adopted,
     Announced,
     Burying,
     ContentRefused,
@@ -340,6 +341,7 @@ _KINDS = (
         lambda account, keys, sizes: Announced(account, tuple(map(str, keys)), tuple(map(int, sizes))),
     ),
     _Kind("+", Seen, lambda r: [r.key], [str], Seen),
+    _Kind("N", Adopted, lambda r: [r.old], [str], Adopted),
     _Kind("C", Stepped, lambda r: list(map(float, r[1:])), [float] * 4, Stepped),
     _Kind("E", Whole, _dump, _ENTRY, _load),
     _Kind(

@@ -11,6 +11,7 @@ from lib.store.journal_facts import (
     SETTLED,
     UID_KEPT,
     WORDS_KEPT,
+    Adopted,
     Announced,
     Burying,
     ContentRefused,
@@ -42,7 +43,9 @@ from lib.store.journal_facts import (
 
 def apply(ledger: Ledger, record: Record) -> None:
     """Let *ledger* know of *record*."""
-    if type(record) not in {Mark, DudsInARow}:
+    if type(record) is Adopted:
+        _adopt(ledger, record)
+    elif type(record) not in {Mark, DudsInARow}:
         _RULES[type(record)](ledger.setdefault(record.account, {}), record)
 
 
@@ -146,6 +149,13 @@ def _seen(entries: dict[str, Entry], record: Seen) -> None:
     entry = entries.get(record.key)
     if entry is not None:
         entry.vanished = None
+
+
+def _adopt(ledger: Ledger, record: Adopted) -> None:
+    """Keep what is known under the new name already."""
+    mine = ledger.setdefault(record.account, {})
+    for key, entry in ledger.pop(record.old, {}).items():
+        mine.setdefault(key, entry)
 
 
 def _stepped(entries: dict[str, Entry], record: Stepped) -> None:

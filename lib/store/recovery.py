@@ -41,7 +41,8 @@ def named(
         ledger.sync()
     names = _names(ledger)
     found = []
-    for stored in whole:
+    for one in whole:
+        stored = one._replace(account=_owner(one, names, ledger))
         key = names.pop((stored.account, stored.number, stored.sha), None)
         if ledger.held(stored.account):
             spool.put_off(stored.number)  # nobody waits for what this pass will not deliver
@@ -56,6 +57,14 @@ def named(
         if number not in there and not ledger.held(account):
             ledger.note(Spooled(account, key, 0, entry.uid, entry.sha, entry.size, entry.since))
     return found
+
+
+def _owner(stored: Stored, names: Iterable[tuple[str, int, str]], ledger: Ledger) -> str:
+    """Return whose a spooled message is: the file still names the account as it was called when it was written."""
+    if ledger.entries.get(stored.account):
+        return stored.account
+    others = (account for account, number, sha in names if (number, sha) == (stored.number, stored.sha))
+    return next(others, stored.account)
 
 
 def reset(ledger: Ledger, spool: Spool, now: float) -> Path | None:
@@ -74,7 +83,8 @@ def reset(ledger: Ledger, spool: Spool, now: float) -> Path | None:
 def adopt(whole: Iterable[Stored], ledger: Ledger) -> None:
     """Let every whole message that the journal knows nothing of count as spooled."""
     names, turns = _names(ledger), Counter[tuple[str, str]]()
-    for stored in whole:
+    for one in whole:
+        stored = one._replace(account=_owner(one, names, ledger))
         if (stored.account, stored.number, stored.sha) in names:
             continue
         turn = turns[stored.account, stored.sha]
