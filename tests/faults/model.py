@@ -494,8 +494,12 @@ class World:
             assert max(counts.values(), default=1) == 1, f"in duds.dat twice: {counts}"
 
     def settle(self) -> None:
-        """Make passes at which all goes well, and assert that nothing is missing."""
+        """Make passes at which all goes well, and assert that nothing is missing.
+
+        A day lies between them: longer waits nobody whose verdict got lost time and again.
+        """
         for _ in range(PASSES):
+            self.days += 1
             self.reset()
             self.run(())
             self.look()
