@@ -157,7 +157,7 @@ def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> 
         outcomes = attempt(settings, place, batch)
         accounts, news = judge(batch.memories, outcomes, time.time())
         row, tripped = place.streak.row, place.streak.tripped
-        known = known._replace(receiver=place.remembered(batch))
+        known = known._replace(receiver=place.remembered(batch), hosts=batch.hosts)
         ended = known._replace(accounts=accounts, duds_in_a_row=row, tripped=tripped, last_end=time.time())
         ended = ended.with_clock(clock.ended(judged, clock.read()))
         state.save(path, ended)

@@ -59,6 +59,9 @@ class Around(Protocol):
     def take_in(self, stored: Stored, key: str, origin: Origin) -> None:
         """Take a spooled message to deliver."""
 
+    def let_in(self, account: Account) -> None:
+        """Take note that its server has let *account* in."""
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class Visit:
@@ -166,6 +169,7 @@ class Visit:
         settings, course = self.settings, self._course
         course.more = course.again = False
         mailbox = entrance.open(lockstep=course.pace is Pace.LOCKSTEP)
+        self.around.let_in(self.account)
         try:
             self._enter(mailbox)
         except BaseException:

@@ -6,7 +6,6 @@ fails alone.
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,8 +25,9 @@ from lib.run.outgoing import Outgoing
 from lib.run.pool import TICK, Pool
 from lib.run.successors import Successors
 from lib.run.threads import started
+from lib.run.turns import Turns
 from lib.store.spool import Stored
-from lib.store.state import AccountState
+from lib.store.state import AccountState, HostState
 
 LOG = logging.getLogger("popfetch.batch")
 
@@ -44,6 +44,7 @@ class Batch:
     origin: Callable[[str], Origin]  # of an account's id
     watch: Watch
     memories: dict[str, AccountState]
+    hosts: dict[str, HostState]
     ending: Ending
     pool: Pool
     line_is_ours: bool = False
@@ -53,6 +54,7 @@ class Batch:
     _kicks: list[Thread] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
     _fetching: int = 0
+    _turns: Turns | None = None
     successors: Successors = field(init=False)
 
     def __post_init__(self) -> None:
@@ -154,11 +156,11 @@ class Batch:
             thread.join(GOING)
 
     def _round(self) -> list[AccountOutcome]:
-        queue, outcomes = deque(self.settings.pf_user), dict[str, AccountOutcome]()
-        self._fetching = most = min(self.settings.pf_parallel, len(queue))
+        turns = self._turns = Turns(self.settings.pf_user, self.hosts, self.halt.begun)
+        self._fetching = most = min(self.settings.pf_parallel, len(self.settings.pf_user))
         for number in range(most):
             try:
-                started(self._fetcher, queue, outcomes, name=f"fetcher-{number}")
+                started(self._fetcher, turns, name=f"fetcher-{number}")
             except ThreadError as error:
                 self._do_with(number, most, error)
                 break
@@ -166,7 +168,15 @@ class Batch:
             self.ending.changed.wait(TICK)
             self.ending.changed.clear()
             self.ending.look()
-        return [outcomes[account.id] for account in self.settings.pf_user if account.id in outcomes]
+        self._learn(turns.learned())
+        return [turns.outcomes[account.id] for account in self.settings.pf_user if account.id in turns.outcomes]
+
+    def _learn(self, hosts: dict[str, HostState]) -> None:
+        """Remember how many sessions servers take at once."""
+        for name, host in hosts.items():
+            if host.sessions != self.hosts.get(name, HostState()).sessions:
+                LOG.info("%s", log.line("host", host=name, note=f"{host.sessions} sessions at once from now on"))
+        self.hosts = hosts
 
     def _do_with(self, fetchers: int, most: int, error: ThreadError) -> None:
         """Go on with so many fetchers as could be started; without any the pass ends."""
@@ -177,23 +187,30 @@ class Batch:
         else:
             self.ending.fail(error)
 
-    def _fetcher(self, queue: deque[Account], outcomes: dict[str, AccountOutcome]) -> None:
-        while (account := self._next(queue)) is not None:
-            try:
-                outcomes[account.id] = self._visit(account)
-            except PopfetchError as error:
-                self.ending.fail(error)
-            except Exception as error:  # noqa: BLE001 - the last line of defence of this thread
-                outcomes[account.id] = AccountOutcome(account.id, account.name, Tally(), 0.0, self.ending.bug(error))
+    def _fetcher(self, turns: Turns) -> None:
+        """Visit one account after another; the last thing it does is to tell the pass that one fewer fetches."""
+        try:
+            while (account := turns.take()) is not None:
+                turns.over(account, self._outcome(account))
+        finally:
+            with self._lock:
+                self._fetching -= 1
+            self.ending.changed.set()
 
-    def _next(self, queue: deque[Account]) -> Account | None:
-        """Return the next account; None, for the last of a fetcher, tells the pass that one fewer fetches."""
-        with self._lock:
-            if queue:
-                return queue.popleft()
-            self._fetching -= 1
-        self.ending.changed.set()
+    def _outcome(self, account: Account) -> AccountOutcome | None:
+        """Return what a visit came to; None where it ended the pass."""
+        try:
+            return self._visit(account)
+        except PopfetchError as error:
+            self.ending.fail(error)
+        except Exception as error:  # noqa: BLE001 - the last line of defence of this thread
+            return AccountOutcome(account.id, account.name, Tally(), 0.0, self.ending.bug(error))
         return None
+
+    def let_in(self, account: Account) -> None:
+        """Take note that the server of *account* has let it in."""
+        if self._turns is not None:
+            self._turns.let_in(account)
 
     def _visit(self, account: Account) -> AccountOutcome:
         post = self.ending.posts[account.id] = Post()

@@ -65,7 +65,7 @@ class Workplace:
         learned = Learned(known.alone, known.limit, known.stopped)
         ending = Ending(halt, Outbox(), self.ledger)
         pool = Pool(to, clerk, ending, Core(), Health(learned))
-        batch = Batch(settings, clerk, origin, watch, accounts, ending, pool)
+        batch = Batch(settings, clerk, origin, watch, accounts, dict(state.hosts), ending, pool)
         if self.ledger.damages:
             batch.complaints.append(StorageError(damage_told(self.ledger.damages)))
         batch.complaints.extend(StorageError(one.why) for one in self.corrupt if one.unreadable)

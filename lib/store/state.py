@@ -46,6 +46,13 @@ class ReceiverState(NamedTuple):
     stopped: int = 0  # passes in a row that ended because it would not take several messages in a row
 
 
+class HostState(NamedTuple):
+    """What is remembered of a server, whichever account lives there."""
+
+    sessions: int = 0  # how many it takes at once; 0: no limit was met
+    passes: int = 0  # passes in a row that kept to that although more waited
+
+
 class State(NamedTuple):
     """What is remembered of all passes; times in seconds since the epoch."""
 
@@ -55,6 +62,7 @@ class State(NamedTuple):
     last_end: float | None = None
     line: str = ""  # what marks a line that we raised and have not hung up
     accounts: Mapping[str, AccountState] = MappingProxyType({})
+    hosts: Mapping[str, HostState] = MappingProxyType({})
     owner: str = ""  # the dmail.conf whose passes use this folder
     clock_boot: str = ""  # what the last pass read of both clocks (lib/store/clock.py)
     clock_wall: float | None = None
@@ -124,10 +132,14 @@ def parse(data: bytes) -> State:
     table = tomllib.loads(data.decode())
     if {"end": table.pop("end", None)} != END:
         raise ValueError("its end is missing")
-    accounts = table.pop("accounts", {})
-    known = {name: AccountState(**_checked(_ACCOUNT, told)) for name, told in _table(accounts).items()}
-    receiver = ReceiverState(**_checked(_RECEIVER, table.pop("receiver", {})))
-    return State(**_checked(_STATE, table), accounts=known, receiver=receiver)
+    accounts, hosts = _table(table.pop("accounts", {})), _table(table.pop("hosts", {}))
+    receiver = table.pop("receiver", {})
+    return State(
+        **_checked(_STATE, table),
+        accounts={name: AccountState(**_checked(_ACCOUNT, told)) for name, told in accounts.items()},
+        receiver=ReceiverState(**_checked(_RECEIVER, receiver)),
+        hosts={name: HostState(**_checked(_HOST, told)) for name, told in hosts.items()},
+    )
 
 
 def dump(state: State) -> bytes:
@@ -137,10 +149,12 @@ def dump(state: State) -> bytes:
     accounts = {_plain(name): _told(account, _ACCOUNT) for name, account in state.accounts.items()}
     table = {"duds_in_a_row": state.duds_in_a_row, "tripped": state.tripped, **_told(state, _STATE)}
     receiver = _told(state.receiver, _RECEIVER)
-    return tomli_w.dumps({**table, "receiver": receiver, "accounts": accounts, **END}).encode()
+    hosts = {_plain(name): _told(host, _HOST) for name, host in state.hosts.items()}
+    beside = {"hosts": hosts} if hosts else {}
+    return tomli_w.dumps({**table, "receiver": receiver, "accounts": accounts, **beside, **END}).encode()
 
 
-def _told(of: State | AccountState | ReceiverState, rows: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+def _told(of: State | AccountState | ReceiverState | HostState, rows: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
     told = {name: getattr(of, name) for name in rows}
     return {name: _plain(value) if isinstance(value, str) else value for name, value in told.items() if value}
 
@@ -165,7 +179,7 @@ def _checked(rows: Mapping[str, tuple[type, ...]], told: object) -> dict[str, An
     return table
 
 
-def _rows(of: type[State | AccountState | ReceiverState]) -> dict[str, tuple[type, ...]]:
+def _rows(of: type[State | AccountState | ReceiverState | HostState]) -> dict[str, tuple[type, ...]]:
     kinds: dict[object, tuple[type, ...]] = {int: (int,), str: (str,), bool: (bool,), float | None: (float, int)}
     return {name: kinds[kind] for name, kind in of.__annotations__.items() if kind in kinds and name != "damaged"}
 
@@ -173,3 +187,4 @@ def _rows(of: type[State | AccountState | ReceiverState]) -> dict[str, tuple[typ
 _STATE = _rows(State)
 _ACCOUNT = _rows(AccountState)
 _RECEIVER = _rows(ReceiverState)
+_HOST = _rows(HostState)

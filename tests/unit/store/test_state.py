@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lib.errors import SafetyNetError, StorageError
 from lib.store import state
-from lib.store.state import AccountState, ReceiverState, State
+from lib.store.state import AccountState, HostState, ReceiverState, State
 
 FULL = State(
     duds_in_a_row=3,
@@ -25,6 +25,7 @@ FULL = State(
         "new@x": AccountState(),
     },
     receiver=ReceiverState("127.0.0.1:25", alone=True, limit=100, stopped=2),
+    hosts={"pop.example.org:110": HostState(4, 2), "[::1]:995": HostState(1)},
 )
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -61,6 +62,7 @@ def test_what_was_saved_is_what_is_loaded(path: Path) -> None:
         times,
         words,
         st.dictionaries(words, accounts, max_size=3),
+        st.dictionaries(words, st.builds(HostState, st.integers(0, 99), st.integers(0, 99)), max_size=3),
         clock_wall=times,
         clock_up=times,
         clock_doubt=times,
