@@ -16,6 +16,7 @@ from lib.pop.deletions import Deletions
 from lib.pop.flight import Flight, Told
 from lib.pop.plan import Action, Plan
 from lib.pop.pop3 import Body
+from lib.pop.refusals import Asking, Refusals
 from lib.pop.session import Mailbox
 from lib.visible import visible
 
@@ -31,12 +32,13 @@ class Retrieval:
         self.flight = Flight(mailbox, given.spool, given.limits.window)
         self.belief = Belief(mailbox.account.id, given, course, deletions)
         self._queue: deque[Action] = deque()
+        self._refusals = Refusals()
         self.at_rest = False  # nothing was owed when the last reply came
 
     @property
     def waits(self) -> bool:
         """Say whether something is yet to be asked for."""
-        return bool(self._queue)
+        return bool(self._queue) and self._refusals.asking is not Asking.NOT
 
     @property
     def unread(self) -> bool:
@@ -46,7 +48,7 @@ class Retrieval:
     @property
     def unfinished(self) -> bool:
         """Say whether messages that should be fetched are not."""
-        return self.waits or self.unread
+        return bool(self._queue) or self.unread
 
     def begin(self, done: Plan, actions: Iterable[Action]) -> None:
         """Take what is to be asked for."""
@@ -57,8 +59,16 @@ class Retrieval:
 
     def ask_more(self, may: Callable[[], bool]) -> None:
         """Ask for what the window allows, while *may* says that there is room."""
-        while self._queue and not self.belief.full and self.flight.may_ask and may():
-            self.flight.ask(self._queue.popleft(), hinted=not self.course.sizes_lie)
+        while self.waits and not self.belief.full and self.flight.may_ask and may():
+            asking = self._refusals.asking
+            if asking is not Asking.AHEAD and self.flight.unread:
+                return
+            if asking is Asking.FAR_END:
+                self._refusals = self._refusals.probe()
+                action = self._queue.pop()
+            else:
+                action = self._queue.popleft()
+            self.flight.ask(action, hinted=not self.course.sizes_lie)
 
     def take(self, command: Command, piece: pop3.Status | Body) -> None:
         """Take a piece of a reply. OutOfStepError, LostError, StorageError."""
@@ -79,6 +89,7 @@ class Retrieval:
         """Take what came instead of a message."""
         message = told.action.message
         if not told.refusal:
+            self._refusals = Refusals()
             self.belief.hold(Held(told))
         elif told.action.top:
             self._queue.appendleft(told.action._replace(top=False))
@@ -86,11 +97,17 @@ class Retrieval:
             words = visible(told.refusal)
             self.course.complain(f"message {message.number} cannot be retrieved: {words}")
             self.belief.trouble(told.action, f"{plan.REFUSED}{words}")
+            self._refusals = self._refusals.heard(refused=True)
+            if self._queue and not self.waits:
+                left = f"{len(self._queue)} more are not asked for in this pass"
+                self.course.complaints.insert(0, f"the server refuses one message after another ({words}): {left}")
+                self.course.more = False
 
     def land(self, *, followed: bool, probed: bool = False) -> None:
         """Weigh what landed last, for a reply follows it, or nothing is owed. OutOfStepError, StorageError."""
         landed, self.flight.landed = self.flight.landed, None
         if landed is not None:
+            self._refusals = Refusals()
             self.belief.take(landed)
         if self.at_rest or probed:
             self.at_rest = False
