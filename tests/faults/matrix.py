@@ -14,8 +14,12 @@ from typing import NamedTuple
 CUT, NONE = "cut", "what do you want"  # no reply at all; a reply that is none
 OK, GO = "250 ok", "354 go on"
 CROWD = "452 4.5.3 too many recipients"  # said from the second recipient of a transaction on
-OF_THE_RECEIVER = ("421", "530", "535", "538")
-FINE, LATER, NO, STOP, LOST = "fine", "later", "no", "stop", "lost"
+CLOSING = ("421", "454", "530", "535", "538")
+FINE, LATER, NO, STOP, ODD = "fine", "later", "no", "stop", "odd"
+TOO_MANY = "552 5.5.3 too many recipients"
+OF_SENDER = "553 5.7.1 <picky@sender.example>: Sender address rejected: not yours"
+OF_SENDER_LATER = "450 4.1.8 <picky@sender.example>: Sender address rejected: Domain not found"
+OF_HELO = "504 5.5.2 <us>: Helo command rejected: need fully-qualified hostname"
 ACCEPTED, OWED, REFUSED = "accepted", "owed", "refused"
 
 
@@ -30,6 +34,8 @@ class Case(NamedTuple):
     auth: str = ""  # "" = no login is configured
     mail: str = OK
     null: str = OK  # the answer to MAIL FROM:<>
+    spare: str = OK  # the answer to MAIL with the sender that is tried last
+    told: str = ""  # what every RCPT is told while the sender is the message's own
     rcpts: tuple[str, ...] = (OK,)
     data: str = GO
     dots: tuple[str, ...] = (OK, OK, OK)
@@ -63,11 +69,15 @@ class Expected(NamedTuple):
 def sense(word: str, right: str) -> str:
     """Return what *word* means where a reply beginning with *right* is what was hoped for."""
     if word == CUT:
-        return LOST
-    if not re.match(r"[2-5][0-9][0-9]([ -]|$)", word) or word[:3] in OF_THE_RECEIVER:
+        return STOP
+    if word == TOO_MANY:  # although there is nobody else: he waits
+        return LATER
+    if not re.match(r"[2-5][0-9][0-9]([ -]|$)", word) or word.startswith("503"):
+        return ODD
+    if word[:3] in CLOSING:
         return STOP
     by_class = {"4": LATER, "5": NO, right: FINE}
-    return by_class.get(word[0], STOP)
+    return by_class.get(word[0], ODD)
 
 
 def expected(case: Case) -> Expected:
@@ -87,30 +97,50 @@ def expected(case: Case) -> Expected:
     said = _to_caretaker(case)
     if said == FINE:
         return Expected(0, fates, 1, 0, stays=False, next_one=True, again=0, copies_again=1, duds_again=0)
-    if said == LATER:
-        return Expected(75, fates, 0, 0, stays=True, next_one=True, again=0, copies_again=1, duds_again=0)
-    return Expected(65, fates, 0, 1, stays=False, next_one=True, again=0, copies_again=0, duds_again=1)
+    if said == NO:
+        return Expected(65, fates, 0, 1, stays=False, next_one=True, again=0, copies_again=0, duds_again=1)
+    return Expected(75, fates, 0, 0, stays=True, next_one=True, again=0, copies_again=1, duds_again=0)
 
 
 def _fates(case: Case) -> tuple[str, ...] | None:
     """Return what each recipient is after the first pass; None: it is the receiver, and nobody has anything."""
     count = len(case.rcpts)
-    if not _greeted(case):
+    if not _greeted(case) or case.told == OF_HELO:
         return None
     mail = sense(case.mail, "2")
-    mail = sense(case.null, "2") if mail == NO else mail
-    if mail in (STOP, LOST):
-        return None
-    if mail in (LATER, NO):
-        return ((OWED if mail == LATER else REFUSED),) * count
+    if mail == FINE and case.told:
+        mail = sense(case.told, "2")
+    elif mail not in {FINE, NO}:
+        return (OWED,) * count
+    told = REFUSED if mail == NO else OWED
+    if mail != FINE:  # the sender is refused
+        mail = _of_senders(case.null, case.spare)
+    if mail == NO:
+        return (told,) * count
+    if mail != FINE:
+        return (OWED,) * count
+    return _of_recipients(case)
+
+
+def _of_senders(*words: str) -> str:
+    """Return what the first of these answers to MAIL means that is not a refusal."""
+    return next((said for said in (sense(word, "2") for word in words) if said != NO), NO)
+
+
+def _of_recipients(case: Case) -> tuple[str, ...]:
+    """Return what they are when a sender was taken."""
+    count = len(case.rcpts)
     rcpts = [FINE if word == CROWD else sense(word, "2") for word in case.rcpts]
-    if STOP in rcpts or LOST in rcpts:
-        return None
-    ends: dict[int, str] = {at: {LATER: OWED, NO: REFUSED}[said] for at, said in enumerate(rcpts) if said != FINE}
+    if ODD in rcpts:  # which reply was whose is not known
+        return (OWED,) * count
+    heard = rcpts.index(STOP) if STOP in rcpts else count  # of the others nothing was
+    ends = {at: {LATER: OWED, NO: REFUSED}[said] for at, said in enumerate(rcpts[:heard]) if said != FINE}
+    if heard < count:
+        return tuple(ends.get(at, OWED) for at in range(count))
     for crowd in _transactions(case.rcpts, rcpts):
+        if sense(case.data, "3") == ODD:
+            return (OWED,) * count
         taken = _content(case, crowd)
-        if taken is None:
-            return None
         ends |= taken
         if OWED in taken.values() and ACCEPTED not in taken.values():
             break  # not taken now: the others are not asked at once
@@ -138,34 +168,29 @@ def _greeted(case: Case) -> bool:
     return hello == FINE and (not case.auth or sense(case.auth, "2") == FINE)
 
 
-def _content(case: Case, crowd: list[int]) -> dict[int, str] | None:
-    """Return what becomes of those who were accepted together; None: it is the receiver."""
+def _content(case: Case, crowd: list[int]) -> dict[int, str]:
+    """Return what becomes of those who were accepted together."""
     data = sense(case.data, "3")
-    if data in (STOP, LOST):
-        return None
     if data != FINE:
-        return dict.fromkeys(crowd, OWED if data == LATER else REFUSED)
+        return dict.fromkeys(crowd, REFUSED if data == NO else OWED)
     if not case.lmtp:
         crowds, dots = [crowd], [case.dots[0]]
     else:
         crowds, dots = [[at] for at in crowd], [case.dots[at] for at in crowd]
     ends: dict[int, str] = {}
     for who, dot in zip(crowds, dots, strict=True):
-        said = LOST if dot == NONE else sense(dot, "2")
-        if said == STOP and ACCEPTED not in ends.values():
-            return None
-        if said in (STOP, LOST):  # who has it has it; of the others nothing is known, and the receiver hangs up
+        said = sense(dot, "2")
+        if said in (STOP, ODD):  # who has it has it; of the others nothing is known, and the receiver hangs up
             return {at: ends.get(at, OWED) for at in crowd}
         ends |= dict.fromkeys(who, {FINE: ACCEPTED, LATER: OWED, NO: REFUSED}[said])
     return ends
 
 
 def _to_caretaker(case: Case) -> str:
-    """Return how the caretaker's copy fares: its sender is asked for again, and its DATA and dot are fine."""
+    """Return how the caretaker's copy fares: its sender is null, or the last one, and its DATA and dot are fine."""
     if not case.caretaker:
         return NO
-    sender = sense(case.mail, "2")
-    sender = sense(case.null, "2") if sender == NO else sender
+    sender = _of_senders(case.null, case.spare)
     return sender if sender != FINE else sense(case.caretaker, "2")
 
 
@@ -177,15 +202,27 @@ MAILS = (
     "451 4.3.0 later",
     "552 5.3.4 no",
     "421 4.3.2 going down",
+    "454 4.7.0 TLS is not to be had",
+    "503 5.5.1 nested MAIL",
     "530 5.7.0 TLS first",
     GO,
     NONE,
     CUT,
 )
 RCPTS = (OK, "450 4.2.1 later", CROWD, "550 5.1.1 nobody")
-RCPTS_ODD = ("421 4.3.2 going down", "530 5.7.0 login first", GO, NONE, CUT, "251 elsewhere", "452 4.2.2 full")
-DATAS = ("451 4.3.0 later", "554 5.6.0 no", "421 4.3.2 going down", OK, NONE, CUT)
-DOTS = ("451 4.3.0 later", "554 5.7.1 spam", "421 4.3.2 going down", GO, NONE, CUT)
+RCPTS_ODD = (
+    "421 4.3.2 going down",
+    "530 5.7.0 login first",
+    "503 5.5.1 MAIL first",
+    TOO_MANY,
+    GO,
+    NONE,
+    CUT,
+    "251 elsewhere",
+    "452 4.2.2 full",
+)
+DATAS = ("451 4.3.0 later", "554 5.6.0 no", "421 4.3.2 going down", "503 5.5.1 RCPT first", OK, NONE, CUT)
+DOTS = ("451 4.3.0 later", "554 5.7.1 spam", "421 4.3.2 going down", "503 5.5.1 what?", GO, NONE, CUT)
 AUTHS = (
     "235 welcome",
     "454 4.7.0 later",
@@ -220,12 +257,25 @@ def alone(lmtp: bool, ahead: bool) -> Iterator[Case]:
         yield some
         yield from (some._replace(mail=word) for word in MAILS)
         yield from (some._replace(mail="550 5.1.8 no", null=word) for word in (OK, *MAILS))
+        yield from (some._replace(mail="550 5.1.8 no", null="550 nor you", spare=word) for word in (OK, *MAILS))
         yield from (some._replace(data=word) for word in DATAS)
         yield from (some._replace(dots=(word, OK, OK)) for word in DOTS)
     for caretaker, word in itertools.product(CARETAKERS, (*RCPTS, *RCPTS_ODD)):
         yield Case(lmtp, ahead, rcpts=(word,), caretaker=caretaker)
         yield Case(lmtp, ahead, rcpts=(OK, word), caretaker=caretaker)
         yield Case(lmtp, ahead, rcpts=(word, OK), caretaker=caretaker)
+
+
+def senders(lmtp: bool, ahead: bool) -> Iterator[Case]:
+    """Yield senders that are refused where Postfix does it, at RCPT, and a name of ours that is."""
+    words = (OK, "550 5.1.7 no", "450 4.7.1 later", "421 4.3.2 going down", CUT)
+    for rcpts, caretaker in itertools.product(((OK,), (OK, OK), (OK, RCPTS[3])), CARETAKERS):
+        some = Case(lmtp, ahead, rcpts=rcpts, caretaker=caretaker)
+        yield some._replace(told=OF_HELO)
+        for told, null in itertools.product((OF_SENDER, OF_SENDER_LATER), words):
+            yield some._replace(told=told, null=null)
+        for told, spare in itertools.product((OF_SENDER, OF_SENDER_LATER), words):
+            yield some._replace(told=told, null=words[1], spare=spare)
 
 
 def mixed(lmtp: bool, ahead: bool) -> Iterator[Case]:

@@ -8,7 +8,7 @@ from tests.embedded import SmtpServer, SmtpTalk
 from tests.faults.matrix import CROWD, CUT, GO, NONE, OK, Case
 from tests.talk import Talk
 
-SENDER, CARETAKER = b"picky@sender.example", b"caretaker@case.example"
+SENDER, OTHER, CARETAKER = b"picky@sender.example", b"other@sender.example", b"caretaker@case.example"
 SUBJECT = re.compile(rb"^Subject: ([a-z]+)", re.MULTILINE)
 
 
@@ -67,8 +67,9 @@ class PickyTalk(SmtpTalk):
 
     def _to_mail(self, rest: bytes) -> bool:
         sender = rest.partition(b"<")[2].partition(b">")[0]
-        self.mine = sender in (SENDER, b"")
-        word = (self.case.mail if sender else self.case.null) if self.mine else OK
+        self.mine = sender != OTHER
+        words = {SENDER: self.case.mail, b"": self.case.null, OTHER: OK}
+        word = words.get(sender, self.case.spare)
         if word == OK:
             self.sender, self.recipients = sender, []
         return self._reply(word)
@@ -76,6 +77,8 @@ class PickyTalk(SmtpTalk):
     def _to_rcpt(self, rest: bytes) -> bool:
         who = rest.partition(b"<")[2].partition(b">")[0]
         word = self._of_recipient(who) if self.sender is not None else "503 5.5.1 MAIL first"
+        if self.sender == SENDER and self.case.told:
+            word = self.case.told
         if word == CROWD and not self.recipients:
             word = OK
         if word.startswith("25"):
@@ -110,7 +113,7 @@ class PickyTalk(SmtpTalk):
     def _verdict(self, word: str, name: str, who: list[bytes]) -> bool:
         if word.startswith("250"):
             self.server.came.update((name, one) for one in who)
-        return self._reply(word) and word != NONE
+        return self._reply(word) and word[:3] not in {NONE[:3], GO[:3], "503"}
 
 
 class Picky(SmtpServer):

@@ -104,7 +104,12 @@ def bench(conf: Conf, run_pass: RunPass, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield Bench(conf, run_pass, pop, picky)
 
 
-GROUPS = {"greetings": (matrix.greetings, 30), "alone": (matrix.alone, 30), "mixed": (matrix.mixed, 30)}
+GROUPS = {
+    "greetings": (matrix.greetings, 30),
+    "alone": (matrix.alone, 30),
+    "mixed": (matrix.mixed, 30),
+    "senders": (matrix.senders, 20),
+}
 
 
 @pytest.mark.parametrize("ahead", [True, False], ids=["pipelining", "lockstep"])
