@@ -132,6 +132,64 @@ def test_further_verdicts_and_the_next_message_are_not_confused(lmtp: Lmtp, mail
     assert b"Subject: two" in passed.data["[two]"]
 
 
+def envelope_for(*who: str) -> str:
+    rcpts = "".join(f"C: RCPT TO:<{one}@example.org>\nS: 250 ok\n" for one in who)
+    return f"C: MAIL FROM:<a@far.example>\nS: 250 ok\n{rcpts}C: DATA\nS: 354 go on\nC. [taken]\n"
+
+
+@each_way
+@pytest.mark.parametrize("pause", ["", "-- sleep 0.2\n"], ids=["one piece", "apart"])
+@pytest.mark.parametrize(
+    ("verdicts", "owed"),
+    [
+        (("421 4.3.2 this mailbox is being moved", "250 c", "250 d"), "b"),
+        (("250 b", "421 4.3.2 going down", "250 d"), "c"),
+        (("530 5.7.0 log in first", "250 c", "451 4.2.0 busy"), "bd"),
+        (("421 no", "421 no", "250 d"), "bc"),
+        (("250 b", "454 4.7.0 no TLS", "421 no"), "cd"),
+    ],
+)
+def test_every_verdict_is_heard_whatever_the_first_one_says(  # noqa: PLR0913, PLR0917 - two ways of each of five
+    lmtp: Lmtp, mailbox: Mailbox, greeted: str, pause: str, verdicts: tuple[str, ...], owed: str
+) -> None:
+    mailbox.put(THREE)
+    said = pause.join(f"S: {verdict}\n" for verdict in verdicts)
+    assert lmtp(f"{greeted}{ENVELOPE}{said}-- cut").code == 75
+    taken = "".join(f"S: 250 {one}\n" for one in owed)
+    assert lmtp(f"{greeted}{envelope_for(*owed)}{taken}C: QUIT")[:3] == (0, "", "")
+    assert mailbox.left == []
+
+
+@each_way
+@pytest.mark.parametrize("odd", ["354 go on", "503 what?", "what was I saying"])
+def test_who_is_behind_a_verdict_that_does_not_fit_is_in_doubt(
+    lmtp: Lmtp, mailbox: Mailbox, work: Path, greeted: str, odd: str
+) -> None:
+    mailbox.put(THREE)
+    assert lmtp(f"{greeted}{ENVELOPE}S: 250 b\nS: {odd}\n-- cut").code == 75
+    (line,) = logged(work, "message")
+    assert (line["status"], line["to"]) == ("deferred", "<c@example.org>,<d@example.org>")
+    assert "it may have been taken" in line["words"]
+    assert lmtp(f"{greeted}{envelope_for('c', 'd')}S: 250 c\nS: 250 d\nC: QUIT")[:3] == (0, "", "")
+    assert mailbox.left == []
+
+
+def test_a_connection_over_which_it_said_that_it_closes_carries_nothing_more(lmtp: Lmtp, mailbox: Mailbox) -> None:
+    mailbox.put(THREE, THREE.replace(b"Subject: one", b"Subject: two"))
+    second = ENVELOPE.replace("[taken]", "[two]")
+    script = f"{GREETED}{ENVELOPE}S: 421 no\nS: 250 c\nS: 250 d\nC: QUIT"
+    passed = lmtp(f"{script}\n== next\n{GREETED}{second}S: 250 b\nS: 250 c\nS: 250 d\nC: QUIT")
+    assert (passed.code, len(mailbox.left)) == (75, 1)
+
+
+def test_after_a_refusal_by_all_of_them_rset_goes_before_the_next_mail(lmtp: Lmtp, mailbox: Mailbox) -> None:
+    mailbox.put(THREE, THREE.replace(b"Subject: one", b"Subject: two"))
+    no, yes = "S: 554 5.7.1 spam\n" * 3, "S: 250 ok\n" * 3
+    second = ENVELOPE.replace("[taken]", "[two]")
+    passed = lmtp(f"{GREETED}{ENVELOPE}{no}C: RSET\nS: 250 ok\n{second}{yes}C: QUIT")
+    assert (passed.code, mailbox.left) == (65, [])
+
+
 def test_a_receiver_that_knows_no_lhlo_is_told_of(lmtp: Lmtp, mailbox: Mailbox) -> None:
     mailbox.put(THREE)
     passed = lmtp("S: 220 mx.example ESMTP\nC* LHLO *\nS: 500 5.5.1 what?\nC: QUIT")

@@ -44,9 +44,9 @@ def four(mailbox: Mailbox) -> Mailbox:
     return mailbox
 
 
-def run(receiver: Receiver, script: str, number: int = 4, **settings: object) -> Passed:
+def run(receiver: Receiver, script: str, number: int = 4) -> Passed:
     """Run a pass when so many messages wait for the receiver."""
-    return receiver(f"-- call all_fetched\n{script}", given=receiver.mailbox.fetched(number), **settings)
+    return receiver(f"-- call all_fetched\n{script}", given=receiver.mailbox.fetched(number))
 
 
 # --- limits of a connection -------------------------------------------------------------------------------------------
