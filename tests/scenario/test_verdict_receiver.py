@@ -191,7 +191,7 @@ def test_a_421_that_comes_when_all_is_decided_changes_nothing(
 def test_three_messages_that_are_told_to_log_in_show_which_setting_to_look_at(
     receiver: Receiver, mailbox: Mailbox, work: Path
 ) -> None:
-    mailbox.put(ONE, ONE, ONE, ONE)
+    mailbox.put(*(ONE.replace(b"Subject: one", b"Subject: %d" % number) for number in range(4)))
     turn = f"{ENVELOPE}S: 530 5.7.0 authentication required\n{QUIT}"
     result = receiver(f"-- call all_fetched\n{turn}\n== next\n{turn}\n== next\n{turn}", given=mailbox.fetched(4))
     assert result.code == 75
