@@ -27,7 +27,7 @@ from lib.config import dmail_conf, helo, password
 from lib.config.dmail_conf import Plan
 from lib.config.settings import Settings, without_aging
 from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError, SettingsError, StoppedError, StorageError
-from lib.halt import HEARING, Signals, Stop, ended_by
+from lib.halt import HEARING, Halt, Signals, Stop, ended_by
 from lib.line import dial
 from lib.line.dial import Line, Spent
 from lib.report import log
@@ -152,8 +152,10 @@ def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> 
         LOG.warning("%s", log.line("clock", warning=why))
     known = known._replace(last_start=now).with_clock(judged.seen).shifted(judged.shift)
     state.save(path, known)
+    halt = Halt(signals)
+    halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit", HEARING)
     with stores.opened(settings, known.duds_in_a_row, command, judged.shift) as place:
-        batch = place.batch(known, watch, signals)
+        batch = place.batch(known, watch, halt)
         outcomes = attempt(settings, place, batch)
         accounts, news = judge(batch.memories, outcomes, time.time())
         row, tripped = place.streak.row, place.streak.tripped
@@ -181,9 +183,8 @@ def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountO
     outcomes: list[AccountOutcome] = []
     try:
         place.streak.check()  # a killed pass may have tripped the safety net, and not have said so
-        batch.halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit", HEARING)
         place.bury_corrupt(batch.clerk)
-        if place.found or (line.configured and not line.is_up()):
+        if place.found or (line.configured and not line.is_up(batch.halt.begun)):
             batch.pool.greet()
         batch.send_again(batch.successors.at_once(place.found))
         if not batch.halt.halted:

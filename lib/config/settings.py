@@ -169,7 +169,7 @@ def _helo(meaning: str) -> str:
 
 
 def _command(meaning: str) -> tuple[str, ...]:
-    return _row((), values.argv, "a command line", meaning, show=shown_command)
+    return _row((), values.argv, "a command line", meaning, show=shown_command, secret=True)
 
 
 class Settings(NamedTuple):

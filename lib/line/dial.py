@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from lib.config.settings import Secret, Settings
 from lib.errors import NoLineError, PopfetchError, StoppedError, StorageError
-from lib.halt import Deadline, Stop
+from lib.halt import Deadline, Stop, never
 from lib.line import orphan
 from lib.line.backend import Backend, NoAnswerError
 from lib.line.orphan import Orphan
@@ -54,10 +54,10 @@ class Line:
         # An earlier pass has raised it, and it could not be hung up before this one.
         self.ours = backend is not None and backend.orphan in self._marker.left()
 
-    def is_up(self) -> bool:
+    def is_up(self, stop: Stop = never) -> bool:
         """Tell whether the line is known to be open, ours or somebody else's; without a backend there is none."""
         try:
-            return self._backend is not None and self._backend.is_up()
+            return self._backend is not None and self._backend.is_up(stop)
         except NoAnswerError:
             return False
 

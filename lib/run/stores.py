@@ -50,14 +50,14 @@ class Workplace:
     buried: list[str]  # whose mail a killed pass had written to duds.dat, and not told
     command: str  # how this program is called here
 
-    def batch(self, state: State, watch: Watch, signals: Signals) -> Batch:
+    def batch(self, state: State, watch: Watch, halt: Halt) -> Batch:
         """Return a pass over these stores; what was found damaged in them is its first complaint."""
         settings = self.settings
         terms = Terms((settings.pf_dflt_address or "").encode(), settings.pf_give_up)
         origin = origins(settings)
         letters = Letters(self.spool, self.ledger, origin, self.command, helo.name(settings))
         clerk = Clerk(self.ledger, self.spool, self.duds, terms, self.streak, watch, time.time, letters)
-        accounts, halt = dict(state.accounts), Halt(signals)
+        accounts = dict(state.accounts)
         while self.buried:
             clerk.tally(self.buried.pop()).duds += 1
         to = way(settings, halt.begun)
@@ -83,7 +83,7 @@ class Workplace:
 
     def tell(self, mails: Sequence[bytes], state: State, signals: Signals) -> list[AccountOutcome]:
         """Send *mails* to pf_notify_address as any other message: what is not taken now waits in the spool."""
-        batch = self.batch(state, Unwatched(), signals)
+        batch = self.batch(state, Unwatched(), Halt(signals))
         for mail in mails:
             letter = batch.clerk.letters.put(NOTICES, mail, mail, time.time())
             if letter is not None:

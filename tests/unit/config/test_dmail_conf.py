@@ -412,3 +412,17 @@ def said_of(files: dict[Path, bytes], system: str) -> tuple[str, ...]:
     except SettingsError as error:
         return error.problems
     return (*found.warnings, *found.notes)
+
+
+@pytest.mark.parametrize("name", ["pf_dial_up", "pf_dial_check", "pf_dial_down", "pf_online_command"])
+def test_a_command_line_may_hold_a_secret_and_stands_in_no_problem(name: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        plan(with_user(f"{name} wvdial --password 'hunter2"))
+    assert name in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_broken_dmail_conf_still_tells_where_its_files_lie() -> None:
+    with pytest.raises(SettingsError) as raised:
+        plan(with_user("pf_parallel many", "work_path /var/lib/elsewhere"))
+    assert raised.value.work_path == Path("/var/lib/elsewhere")
