@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 from lib.commands.cli import Wish
 from lib.config.dmail_conf import Plan
-from lib.delivery.envelope import Origin, origins
+from lib.delivery.envelope import Origin, origins, trace
 from lib.delivery.parcel import Answer, Errand, Parcel, Result
 from lib.errors import Exit, UsageError
-from lib.mail import message, routing
+from lib.mail import message, received, routing
 from lib.mail.message import MAX_HEAD
 from lib.report import console
 from lib.smtp.deliver import Deliver
@@ -140,10 +140,10 @@ def _take_out(duds: Duds, dud: DudInfo, left: list[bytes], recipients: int) -> N
 
 def _parcel(dud: DudInfo, octets: bytes, origin: Origin) -> Parcel:
     head, now = message.scan(octets), datetime.now(UTC)
-    where = {"account": origin.account, "host": origin.host, "ip": origin.ip, "protocol": origin.protocol}
-    line = message.received(**where, by=origin.by, when=now)
     recipients = tuple(dud.recipients) or routing.route(head, origin.rules).recipients
     used = message.sender(head, origin.mail_from)[1]
+    told = trace(origin, int(now.timestamp()))
+    line = received.line(told, recipients)
     opening = message.opening(octets, head, line, used)
     return Parcel(
         account=dud.account,
@@ -158,6 +158,8 @@ def _parcel(dud: DudInfo, octets: bytes, origin: Origin) -> Parcel:
         body=None,
         head=head,
         opening=opening,
+        traced=len(line),
+        trace=told,
         sender=dud.sender,
         recipients=recipients,
         owed=recipients,

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from lib.config import helo
 from lib.config.settings import Account, Secret, Settings
 from lib.delivery.parcel import Parcel, Tried
-from lib.mail import message, routing
+from lib.mail import message, received, routing
+from lib.mail.received import Trace
 from lib.mail.routing import Route, Rules
 from lib.store.journal_facts import OWED, UID_KEPT, UNSURE, Entry, Verdict
 from lib.store.spool import Stored
@@ -56,12 +57,15 @@ def recipients(verdicts: Mapping[bytes, Verdict]) -> dict[bytes, Verdict]:
 
 
 @lru_cache(maxsize=128)
-def _received(origin: Origin, second: int) -> bytes:
-    """Return our Received line; those of one account and second are the same."""
+def trace(origin: Origin, second: int) -> Trace:
+    """Return what our Received line tells of a message; those of one account and second are the same."""
     when = datetime.fromtimestamp(second, UTC)
-    return message.received(
-        account=origin.account, host=origin.host, ip=origin.ip, protocol=origin.protocol, by=origin.by, when=when
-    )
+    return Trace(origin.account, origin.host, origin.ip, origin.protocol, origin.by, when)
+
+
+@lru_cache(maxsize=128)
+def _line(told: Trace, recipients: tuple[bytes, ...]) -> bytes:
+    return received.line(told, recipients)
 
 
 def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetched: Moment) -> Parcel:
@@ -69,12 +73,13 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
     when, tick = fetched
     head = message.scan(stored.head)
     sender, used = message.sender(head, origin.mail_from)
-    line = _received(origin, int(when))
     said = recipients(entry.recipients) if entry is not None and entry.recipients else {}
-    loop = message.loop(head, origin.account)
     sure = said and UNSURE not in (entry.recipients if entry is not None else ())
-    route = Route((), "", "", by_to_unfiltered=False) if sure or loop else routing.route(head, origin.rules)
+    route = Route((), "", "", by_to_unfiltered=False) if sure else routing.route(head, origin.rules)
     everybody = tuple(dict.fromkeys((*said, *route.recipients)))
+    circles = received.circles(head, origin.account, everybody)
+    told = trace(origin, int(when))
+    line = _line(told, everybody)
     return Parcel(
         account=origin.account,
         label=origin.label,
@@ -88,13 +93,16 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
         body=stored.body,
         head=head._replace(fields=()),  # thousands may wait, and nobody asks for the fields again
         opening=message.opening(stored.head, head, line, used),
+        traced=len(line),
+        trace=told,
         sender=entry.sender if entry is not None and said else sender,
         recipients=everybody,
         owed=tuple(who for who in everybody if who not in said or said[who][0] == OWED) if said else everybody,
         since=entry.since if entry is not None and entry.since else when,
         began=tick,
-        counts=not loop,  # anybody can write Received lines, and nobody may stop all mail with that
-        fault=loop or ("" if everybody else NOBODY),
+        fault="" if everybody else NOBODY,
+        circles=circles,
+        spent=bool(circles) and received.had(head, origin.account, origin.rules.caretaker or b""),
         unfiltered=route.by_to_unfiltered,
         tried=tried(entry),
     )

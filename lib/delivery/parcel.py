@@ -8,6 +8,7 @@ from threading import Condition
 from typing import NamedTuple, Protocol
 
 from lib.mail.message import Head
+from lib.mail.received import Trace
 
 
 class Tried(IntEnum):
@@ -32,14 +33,17 @@ class Parcel(NamedTuple):
     clean: bool
     body: bytes | None  # the whole message where it is small; else it is read from the spool
     head: Head
-    opening: bytes  # what is sent in place of everything before head.end
+    opening: bytes  # what is sent in place of everything before head.end; it begins with
+    traced: int  # so many octets of our Received field,
+    trace: Trace  # which tells this
     sender: bytes
     recipients: tuple[bytes, ...]  # all that it was routed to
     owed: tuple[bytes, ...]  # those that have not accepted or refused it
     since: float  # when it was first spooled, seconds since the epoch
     began: float  # when its download ended, on the monotonic clock
-    fault: str = ""  # why it may go to nobody: a loop, no recipient
-    counts: bool = True  # as a dud it is one of those in a row that trip the safety net
+    fault: str = ""  # why it can go to nobody: no recipient
+    circles: str = ""  # why it goes in circles, if it does
+    spent: bool = False  # it does, and the caretaker was sent it before
     unfiltered: bool = False  # routed by To, which may name strangers
     tried: Tried = Tried.NEVER  # in earlier passes
 

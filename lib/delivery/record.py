@@ -3,9 +3,17 @@
 from collections.abc import Iterator
 
 from lib.delivery.envelope import CARETAKER, NOT_YET
-from lib.delivery.parcel import Cause, Result
-from lib.store.journal_facts import OWED, ContentRefused, Entry, Loss, Lost, Record, Verdicts
+from lib.delivery.parcel import Cause, Parcel, Result
+from lib.store.journal_facts import OWED, REFUSED, ContentRefused, Entry, Loss, Lost, Record, Verdicts
 from lib.visible import kept
+
+
+def in_circles(parcel: Parcel, now: float) -> Iterator[Record]:
+    """Yield what is to be noted of a message that goes in circles: nobody whom it is still owed is asked."""
+    if parcel.owed:
+        refused = dict.fromkeys(parcel.owed, (REFUSED, parcel.circles.encode()))
+        yield Verdicts(parcel.account, parcel.key, parcel.sender, refused, now)
+        yield ContentRefused(parcel.account, parcel.key, parcel.owed)
 
 
 def records(result: Result, entry: Entry, now: float) -> Iterator[Record]:

@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple
 
-from lib.delivery import letters, retry, safety_net
+from lib.delivery import letters, record, retry, safety_net
 from lib.delivery.burial import Burial
 from lib.delivery.envelope import CARE, CARETAKER, OURS, PLAIN, recipients
 from lib.delivery.fate import Fate, Next, care, fate, next_step
 from lib.delivery.letters import Letters
 from lib.delivery.parcel import Errand, Parcel, Post, Result
-from lib.delivery.record import records
 from lib.delivery.safety_net import COUNTS, Ground, Streak
 from lib.errors import StorageError
-from lib.mail import caretaker
+from lib.mail import caretaker, received
 from lib.report import log, notice
 from lib.report.outcome import Tally, Watch
 from lib.store.duds import Duds
@@ -87,11 +86,12 @@ class Clerk:
         if parcel.unfiltered:
             self._warn_of_strangers(parcel)
         if parcel.fault:
-            ground = Ground.NOBODY if parcel.counts else Ground.CIRCLES
-            self._bury(
-                parcel, Fate(refused=tuple((who, b"") for who in parcel.recipients)), [parcel.fault.encode()], ground
-            )
+            self._bury(parcel, Fate(), [parcel.fault.encode()], Ground.NOBODY)
             return ()
+        if parcel.circles:
+            self.ledger.note(*record.in_circles(parcel, self.now()))
+            self.ledger.flush()
+            return self._conclude(parcel)
         entry, due = self.ledger.of(parcel.account).get(parcel.key), parcel.owed
         if entry is not None and entry.losses:
             due = tuple(who for who in due if retry.due(entry.losses.get(who), self.now()))
@@ -106,7 +106,7 @@ class Clerk:
         if accepted and self._all_at_once(result):
             self._delivered(parcel, {who: (said.status, said.words) for who, said in result.answers.items()})
             return ()
-        facts = list(records(result, self.ledger.of(parcel.account)[parcel.key], self.now()))
+        facts = list(record.records(result, self.ledger.of(parcel.account)[parcel.key], self.now()))
         letter = self._tell_of_losses(parcel, facts)  # first: a pass that is killed now finds it written
         self.ledger.note(*facts)
         try:
@@ -166,7 +166,7 @@ class Clerk:
         offered = (parcel.account, parcel.key) in self._copied or not retry.due(
             entry.losses.get(CARETAKER + self.terms.caretaker), self.now()
         )
-        his = care(self.terms.caretaker, verdicts, entry.content, offered=offered, had=False)
+        his = care(self.terms.caretaker, verdicts, entry.content, offered=offered, had=parcel.spent)
         what = next_step(ends, his, too_old=too_old)
         match what:
             case Next.DELIVERED | Next.CARED_FOR:
@@ -191,7 +191,8 @@ class Clerk:
         status, words = verdicts.get(CARETAKER + address, ("", b""))
         if status:
             reasons.append(b"the caretaker <%b>: %b" % (address, words))
-        ground = safety_net.ground(content=bool(entry.content), ours=parcel.account in OURS)
+        ours = parcel.account in OURS
+        ground = Ground.CIRCLES if parcel.circles else safety_net.ground(content=bool(entry.content), ours=ours)
         return _errand(self._bury(parcel, ends, reasons, ground, tell=tell and parcel.account != PLAIN))
 
     def _plainer(self, letter: Parcel, verdicts: dict[bytes, Verdict]) -> Iterable[Errand]:
@@ -209,7 +210,8 @@ class Clerk:
         """
         octets = self._beginning(parcel)
         paragraph = caretaker.paragraph(list(ends.accepted), list(ends.refused))
-        copy = caretaker.copy(octets, parcel.head, parcel.opening, paragraph, parcel.sha)
+        line = received.line(parcel.trace, (self.terms.caretaker,))  # by which he is known if it comes again
+        copy = caretaker.copy(octets, parcel.head, line + parcel.opening[parcel.traced :], paragraph, parcel.sha)
         return Errand(parcel, b"", (self.terms.caretaker,), copy.opening, closing=copy.closing, to_caretaker=True)
 
     def _beginning(self, parcel: Parcel) -> bytes:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
-from lib.mail.message import WIDTH, Canon, Field, Head, scan
+from lib.mail.message import Canon, Field, Head, scan
+from lib.mail.received import WIDTH
 from lib.visible import visible
 
 SHOWN = 1000  # recipients of either kind that are named; the paragraph counts the others

@@ -6,17 +6,12 @@ value for any bytes, in time and memory that grow with their number and no faste
 """
 
 import re
-from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from lib.mail.address import safe
 
 MAX_HEAD = 1 << 20  # octets of a message that are ever scanned for header fields; Postfix reads 100 KiB
 MAX_FIELDS = 10_000  # header fields that are told apart; what follows them is passed on unread
-MAX_RECEIVED = 100  # RFC 5321 section 6.3: a loop is a count of Received fields, "normally at least 100"
-MAX_WORD = 400  # octets of a word in our Received field: an account of 64 + @ + 255 fits, a line stays below 998
-WIDTH = 78  # columns of a line of ours: RFC 5322 section 2.1.1
-TAB = 8
 
 BOM = b"\xef\xbb\xbf"
 FROM_LINES = re.compile(rb"(?:>?From (?![ \t]*:)[^\r\n]*(?:\r{0,2}\n|\r)){1,8}")  # mbox has one, UUCP left several
@@ -34,16 +29,6 @@ LINE_ENDS = (b"\r\r\n", b"\r\n", b"\n", b"\r")
 LONE_CR = re.compile(rb"\r(?!\0*(?:\r\0*)?\n)")
 ODD_BLANK_LINE = re.compile(rb"(?:\A|\n)[\r\0]*\n")
 FOLD_WITH_NUL = re.compile(rb"\n(?=\0+[ \t])")
-
-FOREIGN_TO_WORDS = re.compile(rb"[^!#$&'*+,\-./0-9:=?@A-Z^_`a-z{|}~]")
-IPV4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
-OWN_RECEIVED = re.compile(
-    rb"""from[ \t]+[^ \t]+[ \t]+(?:\([^ \t()]+\)[ \t]+)?
-         by[ \t]+[^ \t]+[ \t]+\(popfetch[ \t]+([^ \t()]+)\)[ \t]+with[ \t]+POP3""",
-    re.IGNORECASE | re.VERBOSE,
-)
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Field(NamedTuple):
@@ -135,78 +120,6 @@ def _flat(window: bytes, start: int) -> bytes:
         blank = ODD_BLANK_LINE.search(flat)
         flat = FOLD_WITH_NUL.sub(b"\0", flat[: blank.start() + 1] if blank else flat)
     return flat.replace(b"\n ", b"\0 ").replace(b"\n\t", b"\0\t")
-
-
-def received(  # noqa: PLR0913 - six facts make the line, each given by its name
-    *, account: str, host: str, ip: str, protocol: str, by: str, when: datetime
-) -> bytes:
-    """Return our Received field (RFC 5321 section 4.4) with its line ends; a *when* without offset gives -0000.
-
-    What was fetched by an earlier pass has no *ip* any more: rather none than a word that is no address.
-
-    Whatever the names hold, it is one field of printable ASCII with one comment, and loop() knows *account* again.
-    """
-    words = (
-        b"Received: from",
-        _host(host),
-        *([b"(%b)" % _literal(ip)] if ip else []),
-        b"by",
-        _host(by),
-        b"(popfetch",
-        b"%b)" % _word(account),
-        b"with",
-        b"%b;" % _word(protocol),
-        _date(when),
-    )
-    lines, width = [words[0]], len(words[0])
-    for word in words[1:]:
-        width += 1 + len(word)
-        if width > WIDTH:
-            lines.append(b"\r\n\t")
-            width = TAB + len(word)
-        else:
-            lines.append(b" ")
-        lines.append(word)
-    return b"".join(lines) + b"\r\n"
-
-
-def _word(text: str) -> bytes:
-    """Return *text* as one word; what might end a word, a comment or the line becomes %XX, so two never become one."""
-    octets = text.encode("utf-8", "backslashreplace")
-    return FOREIGN_TO_WORDS.sub(lambda odd: b"%%%02X" % odd[0][0], octets)[:MAX_WORD] or b"unknown"
-
-
-def _host(host: str) -> bytes:
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1].removeprefix("IPv6:")
-    return _literal(host) if ":" in host or IPV4.fullmatch(host) else _word(host)
-
-
-def _literal(ip: str) -> bytes:
-    """Return an address literal: RFC 5321 section 4.1.3."""
-    return b"[%b%b]" % (b"IPv6:" if ":" in ip else b"", _word(ip))
-
-
-def _date(when: datetime) -> bytes:
-    """Return a date as in RFC 5322 section 3.3, whatever the locale."""
-    offset = when.utcoffset()
-    sign = "-" if offset is None or offset < timedelta(0) else "+"
-    hours, minutes = divmod(abs(offset or timedelta(0)) // timedelta(minutes=1), 60)
-    day = f"{DAYS[when.weekday()]}, {when.day} {MONTHS[when.month - 1]} {when.year:04}"
-    return f"{day} {when.hour:02}:{when.minute:02}:{when.second:02} {sign}{hours:02}{minutes:02}".encode()
-
-
-def loop(head: Head, account: str) -> str | None:
-    """Say why the message is going in circles, None if it is not."""
-    values = [field.value for field in head.fields if field.name == b"received"]
-    if len(values) > MAX_RECEIVED:
-        return f"it goes in circles: it has more than {MAX_RECEIVED} Received lines"
-    own = _word(account).lower()
-    for value in values:
-        match = OWN_RECEIVED.match(value)
-        if match and match[1].lower() == own:
-            return "it goes in circles: it has been fetched from this account before"
-    return None
 
 
 def sender(head: Head, rule: str) -> tuple[bytes, Field | None]:

@@ -6,10 +6,11 @@ from email import message_from_bytes
 from email.message import Message
 
 from lib import visible
-from lib.mail import caretaker, message, routing
+from lib.mail import caretaker, message, received, routing
 from lib.mail.address import mailbox_key, parse, safe
 from lib.mail.caretaker import paragraph
 from lib.mail.message import Canon, Head
+from lib.mail.received import Trace
 from lib.mail.routing import Rules
 from lib.report import log
 from lib.smtp import smtp
@@ -17,6 +18,7 @@ from tests.arrivals import cut_at, in_steps
 from tests.faults.fuzz_input import Source, target
 
 WHEN = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
+TRACE, WHOM = Trace("a@b", "b", "::1", "POP3", "c", WHEN), (b"d@e",)
 HEADERS = (
     b"From: a@example.org\r\n",
     b"\r\n",
@@ -97,11 +99,11 @@ def message_scan(data: bytes) -> None:
     assert canon.count(b"\r") == canon.count(b"\n") == canon.count(b"\r\n")
     assert b"\0" not in canon
     assert canon in {b"", canon[:-2] + b"\r\n"}
-    received = message.received(account="a@b", host="b", ip="::1", protocol="POP3", by="c", when=WHEN)
+    line = received.line(TRACE, WHOM)
     sender, used = message.sender(head, "return-path")
     assert not sender or (used and safe(sender))
-    opening = message.opening(octets, head, received, used)
-    assert opening.startswith(received)
+    opening = message.opening(octets, head, line, used)
+    assert opening.startswith(line)
     out = canonical(opening, octets[head.end :])
     # Whoever reads what goes out finds our field, and below it the ones that we found.
     again = scanned(out)
@@ -109,7 +111,7 @@ def message_scan(data: bytes) -> None:
     assert again.fields[0].name == b"received"
     left = [(field.name, field.value) for field in head.fields if field is not used]
     assert [(field.name, field.value) for field in again.fields[1:]] == left
-    assert message.loop(again, "a@b")
+    assert received.circles(again, "a@b", WHOM)
     assert out.endswith(canonical(octets[head.end :]))
 
 
@@ -119,14 +121,15 @@ def message_scan(data: bytes) -> None:
     words=(b"\0", b"(", b")", b"\r\n", b"\xff", b"%", b";"),
 )
 def message_received(data: bytes) -> None:
-    """Our Received field is one field of printable ASCII whatever the names are, and known again by its account."""
+    """Our Received field is one field of printable ASCII whatever the names are, and known again by its account and recipients."""
     account, host, ip, protocol, by = [*data.decode("utf-8", "surrogateescape").split("\0"), *[""] * 5][:5]
-    line = message.received(account=account, host=host, ip=ip, protocol="POP3", by=by, when=WHEN)
+    whom = [data[:300], host.encode(errors="replace")] if len(data) % 2 else [data[:300]]
+    line = received.line(Trace(account, host, ip, "POP3", by, WHEN), whom)
     assert re.fullmatch(rb"Received: [!-~]+(?:(?: |\r\n\t)[!-~]+)*\r\n", line)
     head = scanned(line)
     assert [field.name for field in head.fields] == [b"received"]
-    assert message.loop(head, account)
-    message.received(account=account, host=host, ip=ip, protocol=protocol, by=by, when=WHEN)
+    assert received.circles(head, account, whom)
+    received.line(Trace(account, host, ip, protocol, by, WHEN), whom)
 
 
 @target(
@@ -190,7 +193,7 @@ def caretaker_copy(data: bytes) -> None:
     head = message.scan(octets)
     told = paragraph(received_by, refused)
     assert re.fullmatch(rb"(?:[ -~]{0,998}\r\n)+", told)
-    ours = message.received(account="a@b", host="b", ip="::1", protocol="POP3", by="c", when=WHEN)
+    ours = received.line(TRACE, WHOM)
     opening = message.opening(octets, head, ours, None)
     copy = caretaker.copy(octets, head, opening, told, "f" * 64)
     out = canonical(copy.opening, octets[head.end :], copy.closing)

@@ -3,12 +3,14 @@
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from lib.auth import sasl
 from lib.delivery.parcel import Errand, Parcel
 from lib.errors import PeerError
 from lib.mail.message import Canon, Head
+from lib.mail.received import Trace
 from lib.net.dialogue import Command, Dialogue
 from lib.pop import plan, pop3
 from lib.pop.plan import Do, Listed, Plan, Rules
@@ -221,6 +223,8 @@ def errand(opening: bytes, closing: bytes, *, clean: bool) -> Errand:
         body=None,
         head=head,
         opening=opening,
+        traced=0,
+        trace=Trace("bob", "pop.example", "", "POP3", "mx.example", datetime.fromtimestamp(0, UTC)),
         sender=b"",
         recipients=(b"a@b",),
         owed=(b"a@b",),

@@ -10,7 +10,7 @@ from functools import partial
 
 from lib import visible
 from lib.errors import PeerError
-from lib.mail import caretaker, message, routing
+from lib.mail import caretaker, message, received, routing
 from lib.mail.address import parse, safe
 from lib.mail.routing import Rules
 from lib.pop import pop3
@@ -40,7 +40,7 @@ IN_FIELDS = (b"", b"To: ", b"X-Rcpt-To: ", b"Received: ", b"Return-Path: ", b"Co
 def _passed_on(front: bytes, octets: bytes) -> None:
     data = front + octets
     head = message.scan(data)
-    message.loop(head, "bob@example.org:110")
+    received.circles(head, "bob@example.org:110", (b"a@b",))
     message.opening(data, head, b"Received: by us\r\n", message.sender(head, "return-path")[1])
 
 

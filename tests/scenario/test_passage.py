@@ -93,7 +93,8 @@ def test_our_received_line_says_where_it_comes_from(mailbox: Mailbox, smtp: Smtp
     here = r"ship\.example\.org"
     account = rf"bob@127\.0\.0\.1:{mailbox.port}"
     when = r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"
-    known = rf"Received: from \[127\.0\.0\.1\] \(\[127\.0\.0\.1\]\) by {here} \(popfetch {account}\) with POP3; {when}"
+    host, whom = r"\[127\.0\.0\.1\] \(\[127\.0\.0\.1\]\)", r"<b@example\.org>"
+    known = rf"Received: from {host} by {here} \(popfetch {account}\) with POP3 for {whom}; {when}"
     assert re.fullmatch(known, line), line
 
 

@@ -2,9 +2,11 @@
 
 import threading
 import time
+from datetime import UTC, datetime
 
 from lib.delivery.parcel import Errand, Parcel, Post
 from lib.mail.message import scan
+from lib.mail.received import Trace
 
 LONG = 20.0  # seconds: only a test that fails waits so long
 MESSAGE = b"From nobody\nSubject: hi\r\n\r\nbody\r\n"
@@ -24,6 +26,8 @@ def parcel(opening: bytes) -> Parcel:
         body=MESSAGE,
         head=scan(MESSAGE),
         opening=opening,
+        traced=0,
+        trace=Trace("bob", "pop.example", "", "POP3", "mx.example", datetime.fromtimestamp(0, UTC)),
         sender=b"",
         recipients=(b"a@b",),
         owed=(b"a@b",),

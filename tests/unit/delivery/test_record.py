@@ -1,6 +1,7 @@
 """What an attempt came to, as the journal has it, a row each."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -8,6 +9,7 @@ from lib.delivery.envelope import CARETAKER, NOT_YET
 from lib.delivery.parcel import Answer, Cause, Errand, Parcel, Result
 from lib.delivery.record import records
 from lib.mail.message import scan
+from lib.mail.received import Trace
 from lib.store.journal_facts import OWED, ContentRefused, Entry, Loss, Lost, Record, Verdicts
 
 ANN, BEN, NOW = b"ann@x", b"ben@x", 2e9
@@ -24,6 +26,8 @@ PARCEL = Parcel(
     body=b"",
     head=scan(b""),
     opening=b"",
+    traced=0,
+    trace=Trace("bob", "pop.example", "", "POP3", "mx.example", datetime.fromtimestamp(0, UTC)),
     sender=b"s@y",
     recipients=(ANN, BEN),
     owed=(ANN, BEN),

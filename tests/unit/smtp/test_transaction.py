@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import product
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from lib.delivery.parcel import Answer, Cause, Errand, Parcel
 from lib.mail.message import scan
+from lib.mail.received import Trace
 from lib.smtp.smtp import Features, Reply
 from lib.smtp.transaction import IN_DOUBT, PART, State, Transaction, content
 from lib.smtp.verdict import Past, Then
@@ -53,6 +55,8 @@ def errand(
         body=message,
         head=scan(message),
         opening=b"Received: by us\r\nSubject: hi\r\n",
+        traced=0,
+        trace=Trace("bob", "pop.example", "", "POP3", "mx.example", datetime.fromtimestamp(0, UTC)),
         sender=sender,
         recipients=recipients,
         owed=recipients,
