@@ -121,7 +121,7 @@ def message_scan(data: bytes) -> None:
     words=(b"\0", b"(", b")", b"\r\n", b"\xff", b"%", b";"),
 )
 def message_received(data: bytes) -> None:
-    """Our Received field is one field of printable ASCII whatever the names are, and known again by its account and recipients."""
+    """Our Received field is printable ASCII whatever the names are, and known again by account and recipients."""
     account, host, ip, protocol, by = [*data.decode("utf-8", "surrogateescape").split("\0"), *[""] * 5][:5]
     whom = [data[:300], host.encode(errors="replace")] if len(data) % 2 else [data[:300]]
     line = received.line(Trace(account, host, ip, "POP3", by, WHEN), whom)
