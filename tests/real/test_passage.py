@@ -85,7 +85,7 @@ def test_our_received_line_tells_where_the_message_was(office: Office) -> None:
     (message,) = office.carry([mail.plain(1, 100).sent])
     ours = " ".join(read(unpacked(message)).get_all("Received", [])[0].split())
     assert ours.startswith("from localhost ([127.0.0.1]) by ")
-    assert f"@localhost:{office.dovecot.pop3s}) with POP3S; " in ours
+    assert f"@localhost:{office.dovecot.pop3s}) with POP3S for <" in ours
 
 
 def test_stls_is_used_where_it_is_offered(office: Office) -> None:
@@ -93,7 +93,7 @@ def test_stls_is_used_where_it_is_offered(office: Office) -> None:
     office.dovecot.fill(user, [mail.plain(1, 100).sent])
     assert office.run_pass(office.settings(pop3(office.dovecot, user, f"to={address}"))) == NOTHING
     (message,) = office.postfix.received(address)
-    assert b"with POP3S;" in message
+    assert b"with POP3S for" in message
     (login,) = lines_with(office.dovecot.log, f"Login: user=<{user}>", 1)
     assert ", TLS," in login
 

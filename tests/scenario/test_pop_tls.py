@@ -74,7 +74,7 @@ def test_tls_from_the_start(conf: Conf, run_pass: RunPass, pki: Pki, smtp: SmtpS
             pf_tls_ca=pki.ca,
         )
         assert run_pass(path) == (0, "", "")
-    assert b" with POP3S;" in smtp.taken[0].content.replace(b"\r\n\t", b" ")
+    assert b" with POP3S for <b@example.org>;" in smtp.taken[0].content.replace(b"\r\n\t", b" ")
     assert logged(conf.work, "session")[0]["tls"] == "yes"
 
 
