@@ -93,7 +93,7 @@ def below(received: bytes) -> bytes:
     message = unpacked(received)
     ours = OURS.match(message)
     assert ours, message[:300]
-    assert b"(popfetch " in ours[0], ours[0]
+    assert b"(popfetch " in b" ".join(ours[0].split()), ours[0]
     return message[ours.end() :]
 
 
