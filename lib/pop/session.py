@@ -235,6 +235,7 @@ class Mailbox:
     def _log_in_by_steps(self, mechanism: bytes) -> None:
         """Challenge and response, a step a round trip; the two-step form is what every server takes."""
         self.stage = Stage.NAME
+        window, self.dialogue.window = self.dialogue.window, 1  # nothing of this is sent ahead
         opening = pop3.secret(b"AUTH", mechanism, shown=f"AUTH {mechanism.decode()}", challenge=True)
         status, _ = self.whole(opening)
         for response in sasl.MECHANISMS[mechanism]:
@@ -247,6 +248,7 @@ class Mailbox:
             status, _ = self.whole(pop3.secret(sasl.LAST_WORDS.get(mechanism, b""), shown="(no more)"))
         if not status.ok:
             self._refused(status.text)
+        self.dialogue.window = window
 
     def _refused(self, text: bytes) -> None:
         self.refusal = text

@@ -90,6 +90,13 @@ def test_a_refusal_says_nothing_about_words_sent_ahead(days: Days) -> None:
     assert days.codes(2, [refused, refused]) == [77, 77]
 
 
+def test_nor_does_a_login_in_steps_of_which_nothing_is_sent_ahead(days: Days) -> None:
+    steps = f"{GREETED}C: AUTH CRAM-MD5\nS: + PHBAeD4=\nC* *\n"
+    rest = f"C: CAPA\nC: UIDL\nC: LIST\n{ANSWERED}{numbered({})}\n{numbered({})}\n{end()}"
+    codes = days.codes(2, [f"{steps}-- cut", f"{steps}S: +OK\n{rest}"], "tls=off auth=cram-md5")
+    assert codes == [76, 0]
+
+
 @pytest.mark.parametrize("window", [1, 2])
 def test_pf_window_holds_at_the_login_too(days: Days, window: int) -> None:
     two = f"{GREETED}C: USER bob\nC: PASS geheim-bob\nS: +OK\nC: CAPA\nS: +OK\nC: UIDL{ANSWERED}C: LIST\n"
