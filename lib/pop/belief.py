@@ -113,9 +113,8 @@ class Belief:
         stored = landed.stored
         beginning = stored.beginning or b""
         size = landed.action.message.size
-        return self.measure.judge(
-            Came(size, stored.size, beginning, stored.sha, self._lines(stored), landed.alone, landed.only)
-        )
+        seen = (landed.alone, landed.only, landed.elsewhere)
+        return self.measure.judge(Came(size, stored.size, beginning, stored.sha, self._lines(stored), *seen))
 
     def _lines(self, stored: Stored) -> Callable[[], int]:
         def count() -> int:

@@ -1,10 +1,10 @@
 """Whether a message that came is the whole message, where its size does not say so: what else is known, weighed. Pure.
 
-It belongs to its command, that is certain by now; but servers that cannot read a message to its end may not say so, and
-scanners send notices in its place. So one that is shorter than its server's sizes allow is in doubt: it stays where it
-is and is fetched again, last of all. Identical octets are accepted on their second arrival. What comes differently each
-time is delivered as it comes on the third, and its original stays on the server. No octets at all are never accepted:
-late is better than truncated.
+Nothing else was owed when it came; but servers that cannot read a message to its end may not say so, scanners send
+notices in its place, and numbers may change their meaning. So one of another size than its server's sizes allow is
+in doubt: it stays where it is and is fetched again, last of all. Identical octets are accepted on their second arrival.
+What comes differently each time is delivered as it comes on the third, and its original stays on the server. No octets
+at all are never accepted: late is better than truncated.
 """
 
 import re
@@ -41,17 +41,19 @@ def weigh(stored: Stored, announced: int, entry: Entry | None, *, knows: bool, l
     tries, sha = told_before(entry)
     if stored.size and sha == stored.sha:
         return Verdict.EXPLAINED
-    if not short(stored, announced, knows=knows) or (stored.size and lies):
+    if not odd(stored, announced, knows=knows) or (stored.size and lies):
         return Verdict.WHOLE
     return Verdict.AS_IT_COMES if stored.size and tries + 1 >= TRIES else Verdict.DOUBT
 
 
-def short(stored: Stored, announced: int, *, knows: bool = False) -> bool:
-    """Say whether a message is shorter than *announced*: at all where the sizes are known, else far shorter."""
+def odd(stored: Stored, announced: int, *, knows: bool = False) -> bool:
+    """Say whether a message has another size than *announced* where sizes are known, or else is far shorter."""
     missing = announced - stored.size
     if not stored.size:
         return announced > NOTHING
-    return missing > 0 and (knows or (missing > ROUNDED and stored.size < announced * LEAST_SHARE))
+    if knows and announced:
+        return bool(missing)
+    return missing > ROUNDED and stored.size < announced * LEAST_SHARE
 
 
 def told(stored: Stored, number: int, announced: int) -> str:

@@ -28,15 +28,17 @@ LONGEST_UID = 64 << 10
 
 
 class Landed(NamedTuple):
-    """A message that came; *only*: no other one on its way, nor the last, was announced with its size.
+    """A message that came; *alone*: nothing else was on its way since it was asked for.
 
-    *alone*: nothing else was on its way since it was asked for.
+    *only*: of the others on their way, and the last, none was announced with its size; *elsewhere*: one of them with
+    the size that came.
     """
 
     action: Action
     stored: Stored
-    only: bool
     alone: bool
+    only: bool
+    elsewhere: bool
 
 
 class Told(NamedTuple):
@@ -132,9 +134,11 @@ class Flight:
         self._incoming.write(piece.octets)
         if piece.last:
             stored, self._incoming = self._incoming.finish(), None
-            size = self._flying[0].message.size
-            only = self._sizes[size] == 1 and size != self._last
-            self.landed = Landed(self._arrived(), stored, only, alone=self.crowd == 1)
+            size, last = self._flying[0].message.size, self._last
+            action = self._arrived()
+            others = (self._sizes.get(size, 0), self._sizes.get(stored.size, 0))
+            alone = self.crowd == 1
+            self.landed = Landed(action, stored, alone, not others[0] and size != last, bool(others[1]))
             return
         self._unwatched += len(piece.octets)
         if self._unwatched > DISK_LOOK:

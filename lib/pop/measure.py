@@ -22,13 +22,14 @@ class Place(Enum):
     LIKELY = "it has the announced size, but so has another one"
     HELD = "nothing tells, until nothing is owed"
     TWIN = "it has the octets of the one before it: another one like it, or a reply that came twice"
-    AGAINST = "it has another size, or begins with a status line, although this server's sizes are right"
+    AGAINST = "it has the size of another one, or no right one although the others have, or begins with a status line"
 
 
 class Came(NamedTuple):
     """A body: octets announced (0 = unknown) and come, its beginning, its hash, and how many line ends it has.
 
-    *alone*: no other message was asked for. *only*: none on its way, nor the last, is announced with this size.
+    *alone*: no other message was asked for. *only*: none on its way, nor the last, is announced with the same size.
+    *elsewhere*: one of those is announced with the size that came.
     """
 
     announced: int
@@ -38,6 +39,7 @@ class Came(NamedTuple):
     lines: Callable[[], int]
     alone: bool = False
     only: bool = True
+    elsewhere: bool = False
 
 
 class Judged(NamedTuple):
@@ -47,7 +49,9 @@ class Judged(NamedTuple):
     way: str
 
 
-EXACT, ONE_A_LINE_END = "exact", "a line end is one octet"
+EXACT, ONE_A_LINE_END, ENDED = "exact", "a line end is one octet", "a last line is ended"
+# No accident makes just as many octets too many as there are lines, or two where no other message has that size.
+EVIDENT = {ONE_A_LINE_END, ENDED}
 
 
 class Measure:
@@ -94,8 +98,10 @@ class Measure:
 
     def _strange(self, way: str, came: Came) -> Place:
         """Weigh a body that differs as none before it did."""
-        if way == ONE_A_LINE_END:  # no accident makes as many octets too many as there are lines
-            self._known.add(way)
+        if came.elsewhere and not (came.alone or self.lies):
+            return Place.AGAINST
+        if way in EVIDENT:
+            self._known.update({way} - {ENDED})
             return Place.LIKELY
         if self.knows and not came.alone:
             return Place.AGAINST
@@ -110,7 +116,7 @@ class Measure:
 
     def fits(self, way: str) -> bool:
         """Say whether *way* is known by now to be how the server counts."""
-        return way in self._known
+        return way in self._known or way in EVIDENT
 
     def certain(self) -> None:
         """Nothing is owed, and nothing came too much: what came so far is in step."""
@@ -124,13 +130,13 @@ def _way(came: Came) -> str:
         return EXACT
     if not announced:
         return ""
-    if announced < size and announced == size - came.lines():
-        return ONE_A_LINE_END
-    if announced % KILO == 0 and abs(announced - size) < KILO:
-        return "rounded"
-    if abs(announced * KILO - size) < KILO:
-        return "kilobytes"
-    return f"{announced - size:+d}"
+    ways = {
+        ENDED: size == announced + 2,
+        ONE_A_LINE_END: announced < size and size - announced - came.lines() in {0, 1},
+        "rounded": announced % KILO == 0 and abs(announced - size) < KILO,
+        "kilobytes": abs(announced * KILO - size) < KILO,
+    }
+    return next((way for way, fits in ways.items() if fits), f"{announced - size:+d}")
 
 
 def _is_status(beginning: bytes) -> bool:

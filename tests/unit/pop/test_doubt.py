@@ -21,7 +21,7 @@ def troubled(why: str, troubles: int = 1) -> Entry:
 
 
 @pytest.mark.parametrize(
-    ("size", "announced", "short"),
+    ("size", "announced", "odd"),
     [
         (100, 100, False),
         (100, 0, False),  # nothing was announced
@@ -37,22 +37,22 @@ def troubled(why: str, troubles: int = 1) -> Entry:
         (0, 0, False),
     ],
 )
-def test_a_message_is_short_when_more_is_missing_than_rounding_explains(size: int, announced: int, short: bool) -> None:
-    assert doubt.short(stored(size), announced) is short
+def test_a_message_is_short_when_more_is_missing_than_rounding_explains(size: int, announced: int, odd: bool) -> None:
+    assert doubt.odd(stored(size), announced) is odd
     assert "octets" in doubt.told(stored(size), 7, announced)
 
 
 @pytest.mark.parametrize(
-    ("size", "announced", "short"), [(99, 100, True), (100, 100, False), (101, 100, False), (0, 4, False)]
+    ("size", "announced", "odd"), [(99, 100, True), (100, 100, False), (101, 100, True), (0, 4, False), (9, 0, False)]
 )
-def test_where_sizes_are_known_each_octet_counts(size: int, announced: int, short: bool) -> None:
-    assert doubt.short(stored(size), announced, knows=True) is short
+def test_where_sizes_are_known_each_octet_counts(size: int, announced: int, odd: bool) -> None:
+    assert doubt.odd(stored(size), announced, knows=True) is odd
 
 
 ROWS = [
     # size, announced, the sizes are known, they lie, what was before, what follows
     (9000, 100, False, False, "", Verdict.WHOLE),
-    (9000, 100, True, False, "", Verdict.WHOLE),  # longer, and asked for alone: nothing is missing
+    (9000, 100, True, False, "", Verdict.DOUBT),  # another message, perhaps
     (99, 100, False, False, "", Verdict.WHOLE),
     (99, 100, True, False, "", Verdict.DOUBT),
     (99, 100, False, True, "", Verdict.WHOLE),

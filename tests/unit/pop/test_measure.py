@@ -41,6 +41,9 @@ EXACT = came(700, 700)
         ([came(630, 700), came(720, 800)], [LIKELY, SURE]),
         ([EXACT, came(720, 800), came(90, 100)], [SURE, LIKELY, SURE]),
         ([came(630, 700), came(720, 1500)], [LIKELY, AGAINST]),
+        # a last line that was not ended on the server is ended in the reply
+        ([EXACT, came(798, 800), came(900, 900)], [SURE, LIKELY, SURE]),
+        ([came(629, 700), came(719, 800)], [LIKELY, SURE]),
         # rounded to 1024, or in kilobytes
         ([came(1024, 700), came(2048, 1500), came(3072, 2500)], [HELD, LIKELY, SURE]),
         ([came(5, 5000), came(9, 9000), came(3, 2500)], [HELD, LIKELY, SURE]),
@@ -87,6 +90,14 @@ def test_the_same_octets_twice_in_a_row_are_another_one_like_it_or_a_reply_that_
     assert judged(EXACT, twice._replace(alone=True)) == [SURE, LIKELY]
     assert judged(EXACT, came(800, 700, EXACT.sha, alone=ONE_BY_ONE)) == [SURE, AGAINST]
     assert judged(came(800, 123, "a"), came(800, 123, "a")) == [HELD, TWIN]
+
+
+def test_a_body_of_the_size_of_another_one_on_its_way_is_that_one() -> None:
+    theirs = came(700, 717)._replace(elsewhere=True)
+    assert judged(theirs) == [AGAINST]
+    assert judged(theirs._replace(alone=True)) == [HELD]
+    assert judged(theirs, lies=True) == [HELD]
+    assert judged(came(700, 700)._replace(elsewhere=True)) == [SURE]
 
 
 def test_it_is_told_when_quit_must_wait() -> None:
