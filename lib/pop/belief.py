@@ -124,17 +124,24 @@ class Belief:
         return count
 
     def _against(self, landed: Landed) -> None:
-        """Drop what cannot be the message that it is booked under, and the session with it. OutOfStepError."""
-        action, stored = landed.action, landed.stored
-        self.doubt(landed, counts=False)
-        size = f"{stored.size} octets came where {action.message.size} were announced"
-        raise OutOfStepError(f"replies are out of step: message {action.message.number}: {size}")
+        """Drop what cannot be the message that it is booked under, and the session with it. OutOfStepError.
+
+        That one is to be looked at which came first of those that do not fit.
+        """
+        odd = (one.came for one in self._held if isinstance(one.came, Landed) and not self.measure.fits(one.way))
+        wrong = next(odd, landed)
+        if wrong is not landed:
+            self.given.spool.free(landed.stored.number)
+            self._held = [one for one in self._held if one.came is not wrong]
+        self.doubt(wrong, counts=False)
+        size = f"{wrong.stored.size} octets came where {wrong.action.message.size} were announced"
+        raise OutOfStepError(f"replies are out of step: message {wrong.action.message.number}: {size}")
 
     def doubt(self, landed: Landed, *, counts: bool) -> None:
         """Let a message stay on its server; it is fetched again, behind the others."""
-        entry = self._entries.get(landed.action.message.key)
+        key = landed.action.message.key
         self.given.spool.free(landed.stored.number)
-        self.trouble(landed.action, doubt.reason(entry, landed.stored, counts=counts))
+        self.trouble(landed.action, doubt.reason(self._entries.get(key), landed.stored, counts=counts))
 
     def hold(self, held: Held) -> None:
         """Let it wait until nothing is owed."""
@@ -208,6 +215,7 @@ class Belief:
         if verdict is Verdict.DOUBT:
             self.course.complain(doubt.told(stored, action.message.number, announced))
             self.doubt(landed, counts=True)
+            self.course.tried.add(action.message.key)  # the next arrival is to be another pass's
             return
         if verdict is Verdict.EXPLAINED:
             self.course.sizes_lie = self.measure.lies = True

@@ -52,7 +52,7 @@ class Course:
     complaints: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     under_way: dict[str, int] = field(default_factory=dict)  # handed over, and not heard of: key → spool file
-    tried: dict[str, str] = field(default_factory=dict)  # what broke a session as the only thing asked for, and how
+    tried: set[str] = field(default_factory=set)  # what need not be tried again in this pass: keys
     pace: Pace = Pace.AHEAD
     turn: Turn = Turn.NOW
     sizes_lie: bool = False  # what LIST announces was found to mean nothing

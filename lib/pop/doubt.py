@@ -39,9 +39,10 @@ def weigh(stored: Stored, announced: int, entry: Entry | None, *, knows: bool, l
     *knows*: the sizes of this server mean something; *lies*: they were found not to.
     """
     tries, sha = told_before(entry)
-    if stored.size and sha == stored.sha:
+    strange = odd(stored, announced, knows=knows)
+    if stored.size and sha == stored.sha and (tries or not strange):
         return Verdict.EXPLAINED
-    if not odd(stored, announced, knows=knows) or (stored.size and lies):
+    if not strange or (stored.size and lies):
         return Verdict.WHOLE
     return Verdict.AS_IT_COMES if stored.size and tries + 1 >= TRIES else Verdict.DOUBT
 
@@ -73,7 +74,10 @@ def told_at_last(stored: Stored, announced: int) -> str:
 
 
 def reason(entry: Entry | None, stored: Stored, *, counts: bool) -> str:
-    """Return the journal's words for a trouble that is a doubt; *counts*: as an arrival of this very message."""
+    """Return the journal's words for a trouble that is a doubt.
+
+    *counts*: as an arrival of this very message; what came out of step may have been another one.
+    """
     return f"{IN_DOUBT} ({told_before(entry)[0] + counts}): {stored.sha}"
 
 

@@ -68,7 +68,7 @@ class Fetch:
         """Decide what is to be done with every message, and note what is known of the listing."""
         given, account = self.given, self.mailbox.account
         self._read_post()
-        here = Here(self.course.under_way.keys(), self.course.tried.keys(), top=b"TOP" in self.mailbox.capabilities)
+        here = Here(self.course.under_way.keys(), self.course.tried, top=b"TOP" in self.mailbox.capabilities)
         entries, messages = given.ledger.of(account.id), self.mailbox.messages
         done = plan.plan(messages, entries, given.limits.rules, given.desk.now(), here)
         given.tally.listed = max(given.tally.listed, len(messages))
@@ -286,7 +286,7 @@ class Fetch:
             key = action.message.key
             self._belief.trouble(action, why)
         if key and blame is Blame.MESSAGE:
-            self.course.tried[key] = why
+            self.course.tried.add(key)
             number = f"message {action.message.number} " if action is not None else ""
             self.course.complain(f"{number}broke the session {why}")
 

@@ -20,6 +20,9 @@ from lib.pop.refusals import Asking, Refusals
 from lib.pop.session import Mailbox
 from lib.visible import visible
 
+# Of the words with which a server refuses a message; it may refuse a million of them.
+NOTED = 60
+
 
 class Retrieval:
     """What one session fetches and compares."""
@@ -96,7 +99,8 @@ class Retrieval:
         else:
             words = visible(told.refusal)
             self.course.complain(f"message {message.number} cannot be retrieved: {words}")
-            self.belief.trouble(told.action, f"{plan.REFUSED}{words}")
+            self.belief.trouble(told.action, plan.REFUSED + words[:NOTED])
+            self.course.tried.add(message.key)
             self._refusals = self._refusals.heard(refused=True)
             if self._queue and not self.waits:
                 left = f"{len(self._queue)} more are not asked for in this pass"

@@ -8,7 +8,6 @@ from lib.net import wire
 from lib.pop import flight
 from lib.store.spool import Spool
 from tests.faults.hostile import (
-    CAPABILITIES,
     FALSE_ENDS,
     LOCKSTEP,
     Office,
@@ -27,10 +26,11 @@ from tests.scenario.mails import logged, mail, spooled
 from tests.talk import stuffed
 
 FORGED = b"+OK 60 octets%bSubject: forged%b%bPay at once.%b.%b"
+# A size did not fit: QUIT waits for the last answer.
 DELETING = """
     C: DELE 1
-    C: QUIT
     S: +OK
+    C: QUIT
     S: +OK
 """
 
@@ -164,19 +164,13 @@ def test_an_endless_body_costs_little_memory_and_no_disk_in_the_end(
     monkeypatch.setattr(flight, "BODY_MOST", 24 * MB)
     endless = r'-- endless "0123456789012345678901234567890123456789012345678901234567890\r\n"'
     session = f"{{}}C: RETR 1\nS: +OK\nS: Subject: endless\n{endless}\n"
-    scripts = [opened(Row(1, "a", announced)), *[in_lockstep_again(Row(1, "a", announced))] * 2]
+    scripts = [opened(Row(1, "a", announced))] * 2  # the second time its announced size limits nothing
     before = reset()
     done = server("== next\n".join(session.format(script) for script in scripts))
     assert done.code == 76
     assert peak() - before < 20 * MB
     assert not spooled(work)
     assert not server.smtp.taken
-
-
-def in_lockstep_again(*rows: Row) -> str:
-    """Return the session with a server that has stumbled: what it announces is not used."""
-    script = in_lockstep(*rows).replace("C: CAPA\nS: -ERR\n", f"C: CAPA\n{CAPABILITIES}", 1)
-    return script.replace("C: UIDL", f"C: CAPA\n{CAPABILITIES}C: UIDL", 1)
 
 
 def test_an_endless_body_does_not_use_up_the_disk_and_stops_no_other_account(

@@ -91,7 +91,7 @@ class Odd(Server):
         self.box: dict[str, bytes] = {}
         self.habit: Mapping[str, Habit] = {}
         self.asked: list[tuple[str, str]] = []
-        self.capabilities = CAPABILITIES
+        self.capabilities: tuple[bytes, ...] = CAPABILITIES
         self.size: Callable[[bytes], int] = len
 
     def talk(self, sock: socket.socket) -> Talk:

@@ -61,7 +61,15 @@ ROWS = [
     (0, 5000, False, True, "", Verdict.DOUBT),
     (50, 5000, False, False, f"in doubt: {SHA}", Verdict.EXPLAINED),  # as older versions wrote it
     (50, 5000, True, False, f"in doubt (1): {SHA}", Verdict.EXPLAINED),
-    (9000, 5000, True, False, f"in doubt (0): {SHA}", Verdict.EXPLAINED),
+    (
+        9000,
+        5000,
+        False,
+        False,
+        f"in doubt (0): {SHA}",
+        Verdict.EXPLAINED,
+    ),  # out of step it came, and nothing is missing
+    (50, 5000, False, False, f"in doubt (0): {SHA}", Verdict.DOUBT),
     (50, 5000, False, False, f"in doubt (1): {OTHER}", Verdict.DOUBT),
     (50, 5000, False, False, f"in doubt (2): {OTHER}", Verdict.AS_IT_COMES),
     (0, 5000, False, False, f"in doubt (2): {OTHER}", Verdict.DOUBT),
