@@ -17,6 +17,7 @@ from lib.halt import Halt, Stop, never
 from lib.net.dialogue import Command, Dialogue
 from lib.net.wire import Trust, Wire
 from lib.smtp import smtp, verdict
+from lib.smtp.login import Login, mechanisms
 from lib.smtp.smtp import Features, Reply
 from lib.smtp.verdict import Phase, Then
 from lib.visible import visible
@@ -25,8 +26,6 @@ from lib.visible import visible
 SILENCE = 60.0
 # Commands sent ahead: an envelope of 100 recipients, and the next one.
 GROUP = 512
-# The best first; the plain ones are what local servers offer behind TLS.
-MECHANISMS = (b"PLAIN", b"LOGIN", b"CRAM-MD5")
 # Where to look when the receiver refuses us before there is any mail.
 HINTS = {
     Phase.GREETING: ": see pf_smtp_server",
@@ -34,6 +33,7 @@ HINTS = {
     Phase.TLS: ": see pf_smtp_tls",
     Phase.AUTH: ": see pf_smtp_user and pf_smtp_password",
 }
+NEEDS_TLS = 530  # whatever the mechanism
 LOOPBACK = re.compile(r"127\.|::1$|$")
 
 
@@ -166,21 +166,27 @@ class Courier:
         self._hello()
 
     def _log_in(self, login: sasl.Login) -> None:
-        offered = self.features.mechanisms
-        mechanism = next((name for name in MECHANISMS if name in offered), None)
-        if mechanism is None:
+        assert self.wire is not None  # noqa: S101 - it has just answered
+        encrypted, local = self.wire.encrypted, bool(LOOPBACK.match(self.wire.address))
+        names = mechanisms(self.features.mechanisms, encrypted=encrypted, local=local)
+        if not names:
             raise ReceiverError(f"{self.way} offers no login that we know: see pf_smtp_user and pf_smtp_tls")
-        responses = sasl.MECHANISMS[mechanism]
-        opening = [b"AUTH", mechanism]
-        if mechanism == b"PLAIN":
-            opening.append(sasl.respond(responses[0], login, b""))
-            responses = responses[1:]
-        reply = self._must(Phase.AUTH, smtp.secret(*opening, shown=f"AUTH {mechanism.decode()} ***"))
-        for response in responses:
-            proof = sasl.respond(response, login, reply.lines[0])
-            reply = self._must(Phase.AUTH, smtp.secret(proof, shown="***"))
+        reply = self._try(Login(names[0], login))
+        for name in names[1:]:
+            if reply.code // 100 == 5 and reply.code != NEEDS_TLS:
+                reply = self._try(Login(name, login))
+        self._check(Phase.AUTH, reply)
         if reply.code // 100 != 2:
             raise ReceiverError(f"{self.way} does not end the login: see pf_smtp_user")
+
+    def _try(self, login: Login) -> Reply:
+        """Log in by one mechanism; return the last reply."""
+        reply = self.ask(login.opening())
+        while reply.code == smtp.CHALLENGE:
+            reply = self.ask(login.answer(reply.lines[0]))
+        if reply.code // 100 == 2 and not login.proved:
+            raise ReceiverError(f"{self.way} does not prove that it knows the password: see pf_smtp_user")
+        return reply
 
     def _must(self, phase: Phase, command: Command) -> Reply:
         return self._check(phase, self.ask(command))

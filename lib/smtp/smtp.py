@@ -86,6 +86,8 @@ def _none(line: bytes) -> PeerError:
     return PeerError(f"a reply that is none: '{visible(line, SHOWN)}'")
 
 
+CHALLENGE = 334  # the code by which AUTH goes on (RFC 4954 section 4)
+
 GREETING = Command(b"", "(greeting)", alone=True)
 STARTTLS = Command(b"STARTTLS\r\n", alone=True)
 DATA = Command(b"DATA\r\n")

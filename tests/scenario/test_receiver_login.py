@@ -87,6 +87,32 @@ def test_logins(receiver: Receiver, mailbox: Mailbox, mechanisms: str, dialogue:
     assert mailbox.left == []
 
 
+CRAM = "C: AUTH CRAM-MD5\nS: 334 PHBAeD4=\nC: bWUgYjRiNzY3ZWJjNmM5ZTg1NTEwZWQ4YzMzZDQ5MjkzOTE=\n"
+NO = "S: 535 5.7.8 authentication failed"
+
+
+def test_in_the_clear_no_password_is_shown_where_that_can_be_helped(receiver: Receiver) -> None:
+    script = f"{GREETED}S: 250 AUTH PLAIN LOGIN CRAM-MD5\n{CRAM}S: 235 ok\n{TAKEN}"
+    passed = receiver(script, **LOGIN)
+    assert passed[:3] == (0, "", "")
+    assert PLAIN.encode() not in passed.heard
+
+
+def test_over_a_unix_socket_as_well(receiver: Receiver, tmp_path: Path) -> None:
+    script = f"{GREETED}S: 250 AUTH PLAIN CRAM-MD5\n{CRAM}S: 235 ok\n{TAKEN}"
+    assert receiver(script, unix=tmp_path / "smtp", **LOGIN)[:3] == (0, "", "")
+
+
+def test_on_this_machine_what_its_database_cannot_serve_is_followed_by_what_it_can(receiver: Receiver) -> None:
+    script = f"{GREETED}S: 250 AUTH PLAIN CRAM-MD5\n{CRAM}{NO}\nC: AUTH PLAIN {PLAIN}\nS: 235 ok\n{TAKEN}"
+    assert receiver(script, **LOGIN)[:3] == (0, "", "")
+
+
+def test_over_tls_the_plain_ones_come_first(receiver: Receiver, pki: Pki) -> None:
+    script = f"-- tls\n{GREETED}S: 250 AUTH CRAM-MD5 PLAIN\nC: AUTH PLAIN {PLAIN}\nS: 235 ok\n{TAKEN}"
+    assert receiver(script, tls=pki.good, pf_smtp_tls="implicit", pf_tls_ca=pki.ca, **LOGIN).code == 0
+
+
 @pytest.mark.parametrize(
     ("script", "settings", "said"),
     [
