@@ -15,6 +15,7 @@ from lib.delivery.envelope import Origin, origins, trace
 from lib.delivery.parcel import Answer, Errand, Parcel, Result
 from lib.errors import Exit, UsageError
 from lib.mail import message, received, routing
+from lib.mail.address import in_ascii
 from lib.mail.message import MAX_HEAD
 from lib.report import console
 from lib.smtp.deliver import Deliver
@@ -140,7 +141,7 @@ def _take_out(duds: Duds, dud: DudInfo, left: list[bytes], recipients: int) -> N
 
 def _parcel(dud: DudInfo, octets: bytes, origin: Origin) -> Parcel:
     head, now = message.scan(octets), datetime.now(UTC)
-    recipients = tuple(dud.recipients) or routing.route(head, origin.rules).recipients
+    recipients = tuple(map(in_ascii, dud.recipients)) or routing.route(head, origin.rules).recipients
     used = message.sender(head, origin.mail_from)[1]
     told = trace(origin, int(now.timestamp()))
     line = received.line(told, recipients)

@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from lib.config import idna
+
 SOURCES = ("file", "env", "command", "keyring")  # where a secret may stand instead of in dmail.conf
 KEEP_FOREVER = 10**6  # days; a number, so that comparing needs no special case, and still a date that Python can hold
 POP_PORT, POPS_PORT = 110, 995
@@ -174,7 +176,7 @@ def name_of_host(text: str) -> str:
     """Return a host name or IPv4 address in ASCII; names of other scripts become their xn-- form."""
     if not text.isascii() and len(text) <= MAX_HOST:
         try:
-            text = text.encode("idna").decode("ascii")
+            text = idna.to_ascii(text)
         except UnicodeError as error:
             raise ValueError("is not a host name") from error
     text = text.removesuffix(".")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from lib.delivery import contents
 from lib.delivery.parcel import Parcel
 from lib.errors import StorageError
 from lib.mail.message import Canon
@@ -36,6 +37,5 @@ class Burial(NamedTuple):
     def _mended(self, parcel: Parcel) -> Iterator[bytes]:
         """Yield the message with its line ends made right."""
         canon = Canon()
-        chunks = self.spool.chunks(parcel.number) if parcel.body is None else iter((parcel.body,))
-        yield from map(canon.feed, chunks)
+        yield from map(canon.feed, contents.whole(self.spool, parcel))
         yield canon.finish()

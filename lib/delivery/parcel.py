@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
+from itertools import chain
 from threading import Condition
 from typing import NamedTuple, Protocol
 
-from lib.mail.message import Head
+from lib.mail.message import Canon, Head
 from lib.mail.received import Trace
 
 
@@ -68,11 +69,22 @@ class Errand:
     broke: bool = False  # a connection broke at it in this pass
     turned_away: bool = False  # a further connection was closed before it was heard
     used_up: int = 0  # messages that a connection had taken which took it no more
+    mended: int | None = None  # octets of all of it with its line ends mended, where they must be
 
     @property
     def size(self) -> int:
-        """About how many octets the receiver will be sent (RFC 1870 asks for no more)."""
+        """How many octets the receiver will be sent, doubled dots and the final one left out (RFC 1870 section 3)."""
+        if self.mended is not None:
+            return self.mended
         return len(self.opening) + self.parcel.size - self.parcel.head.end + len(self.closing)
+
+    def measured(self, body: Iterable[bytes]) -> "Errand":
+        """Return it with its exact size; *body*, from the end of the header on, is read where line ends are mended."""
+        if self.parcel.clean:
+            return self
+        canon = Canon()
+        parts = chain((self.opening,), body, (self.closing,))
+        return replace(self, mended=sum(len(canon.feed(part)) for part in parts) + len(canon.finish()))
 
     @property
     def tried(self) -> Tried:

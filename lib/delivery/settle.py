@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple
 
-from lib.delivery import letters, record, retry, safety_net
+from lib.delivery import contents, letters, record, retry, safety_net
 from lib.delivery.burial import Burial
 from lib.delivery.envelope import CARE, CARETAKER, OURS, PLAIN, recipients
 from lib.delivery.fate import Fate, Next, care, fate, next_step
@@ -40,8 +40,6 @@ from lib.store.spool import Spool, Stored
 
 LOG = logging.getLogger("popfetch.deliver")
 DAY = 86400.0
-# Octets of a large message from which the caretaker's copy is made: its header, as far as that was scanned.
-MAX_BEGINNING = 64 << 10
 
 
 class Terms(NamedTuple):
@@ -95,7 +93,8 @@ class Clerk:
         entry, due = self.ledger.of(parcel.account).get(parcel.key), parcel.owed
         if entry is not None and entry.losses:
             due = tuple(who for who in due if retry.due(entry.losses.get(who), self.now()))
-        return (Errand(parcel, parcel.sender, due, parcel.opening),) if due else self._conclude(parcel)
+        errand = Errand(parcel, parcel.sender, due, parcel.opening)
+        return (errand.measured(contents.body(self.spool, parcel)),) if due else self._conclude(parcel)
 
     def consider(self, result: Result) -> Iterable[Errand]:
         """Write down what a transaction came to, and return what follows at once: copy or letter to the caretaker."""
@@ -103,7 +102,7 @@ class Clerk:
         accepted = any(answer.status == ACCEPTED for answer in result.answers.values())
         if accepted:
             self.streak.delivered()
-        if accepted and self._all_at_once(result):
+        if accepted and _all_at_once(result):
             self._delivered(parcel, {who: (said.status, said.words) for who, said in result.answers.items()})
             return ()
         facts = list(record.records(result, self.ledger.of(parcel.account)[parcel.key], self.now()))
@@ -123,7 +122,7 @@ class Clerk:
         if not whom or not self.terms.caretaker or parcel.account in OURS:
             return None
         reasons = {fact.recipients[who][1] for fact in facts if type(fact) is Verdicts for who in whom}
-        about = letters.matter(parcel, self._beginning(parcel), whom, sorted(reasons))
+        about = letters.matter(parcel, contents.beginning(self.spool, parcel), whom, sorted(reasons))
         return self.letters.to_caretaker(
             self.terms.caretaker,
             letters.name("doubt", parcel),
@@ -150,13 +149,6 @@ class Clerk:
         """Remember that the receiver broke off at *parcel*: later passes send it last, so that it blocks nobody."""
         self.ledger.note(Trouble(parcel.account, parcel.key, why, self.now()))
         self.ledger.flush()
-
-    def _all_at_once(self, result: Result) -> bool:
-        """Say whether everybody whom the message was routed to has just accepted it; most messages end here."""
-        if result.errand.to_caretaker or not result.final:
-            return False
-        answers = result.answers
-        return all(who in answers and answers[who].status == ACCEPTED for who in result.errand.parcel.recipients)
 
     def _conclude(self, parcel: Parcel) -> Iterable[Errand]:
         entry = self.ledger.of(parcel.account)[parcel.key]
@@ -208,22 +200,12 @@ class Clerk:
 
         Its sender is null: nothing may bounce to a stranger, nor be refused for his sake.
         """
-        octets = self._beginning(parcel)
+        octets = contents.beginning(self.spool, parcel)
         paragraph = caretaker.paragraph(list(ends.accepted), list(ends.refused))
         line = received.line(parcel.trace, (self.terms.caretaker,))  # by which he is known if it comes again
         copy = caretaker.copy(octets, parcel.head, line + parcel.opening[parcel.traced :], paragraph, parcel.sha)
-        return Errand(parcel, b"", (self.terms.caretaker,), copy.opening, closing=copy.closing, to_caretaker=True)
-
-    def _beginning(self, parcel: Parcel) -> bytes:
-        """Return the message where it is small, else its header and a little more."""
-        if parcel.body is not None:
-            return parcel.body
-        octets = b""
-        for chunk in self.spool.chunks(parcel.number):
-            octets += chunk
-            if len(octets) >= parcel.head.end:
-                break
-        return octets[: max(parcel.head.end, MAX_BEGINNING)]
+        errand = Errand(parcel, b"", (self.terms.caretaker,), copy.opening, closing=copy.closing, to_caretaker=True)
+        return errand.measured(contents.body(self.spool, parcel))
 
     def _delivered(self, parcel: Parcel, verdicts: dict[bytes, Verdict], *, refused: bool = False) -> None:
         self.ledger.note(Delivered(parcel.account, parcel.key, parcel.sha, self.now()))
@@ -273,7 +255,7 @@ class Clerk:
     def _tell_of_dud(self, parcel: Parcel, whom: tuple[bytes, ...], reasons: list[bytes]) -> Parcel | None:
         """Write to the caretaker that a message will be the next dud, for he would not take it for what it contains."""
         number = self.duds.count() + 1
-        about = letters.matter(parcel, self._beginning(parcel), whom, reasons)
+        about = letters.matter(parcel, contents.beginning(self.spool, parcel), whom, reasons)
         return self.letters.to_caretaker(
             self.terms.caretaker,
             letters.name("content", parcel),
@@ -309,3 +291,11 @@ class Clerk:
 def _errand(parcel: Parcel | None) -> Iterable[Errand]:
     """Return the first errand of a message, if there is one."""
     return (Errand(parcel, parcel.sender, parcel.owed, parcel.opening),) if parcel is not None else ()
+
+
+def _all_at_once(result: Result) -> bool:
+    """Say whether everybody whom the message was routed to has just accepted it; most messages end here."""
+    if result.errand.to_caretaker or not result.final:
+        return False
+    answers = result.answers
+    return all(who in answers and answers[who].status == ACCEPTED for who in result.errand.parcel.recipients)

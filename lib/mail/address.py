@@ -7,6 +7,8 @@ word alone. The time it takes grows with the length of the value and no faster, 
 
 import re
 
+from lib.config import idna
+
 MAX_ADDRESSES = 100_000  # of one value; parse() returns one more than that where there are more
 MAX_ADDRESS = 254  # octets: RFC 3696 erratum 1690
 
@@ -30,6 +32,31 @@ SAFE = re.compile(
 def safe(address: bytes) -> bool:
     """Say whether *address* can stand in RCPT TO:<...> and leads nowhere but to its own domain; it may have none."""
     return len(address) <= MAX_ADDRESS and SAFE.fullmatch(address) is not None and _printable(address)
+
+
+def in_ascii(address: bytes) -> bytes:
+    """Return *address* with its domain in the xn-- form, as it is where it needs none or has none.
+
+    So only a local part in its own letters needs SMTPUTF8 (RFC 6531 section 3.2).
+    """
+    if address.isascii():
+        return address
+    local, at, domain = address.rpartition(b"@")
+    return local + at + _xn(domain) if at else address
+
+
+def domain_in_ascii(domain: bytes) -> bytes:
+    """Return what two spellings of a domain have in common: the xn-- form in lower case, no dot at its end."""
+    return _xn(domain.lower().removesuffix(b".")).lower()
+
+
+def _xn(domain: bytes) -> bytes:
+    if domain.isascii():
+        return domain
+    try:
+        return idna.to_ascii(domain.decode()).encode()
+    except UnicodeError:
+        return domain
 
 
 def mailbox_key(address: bytes) -> bytes:

@@ -8,7 +8,7 @@ value for any bytes, in time and memory that grow with their number and no faste
 import re
 from typing import NamedTuple
 
-from lib.mail.address import safe
+from lib.mail.address import in_ascii, safe
 
 MAX_HEAD = 1 << 20  # octets of a message that are ever scanned for header fields; Postfix reads 100 KiB
 MAX_FIELDS = 10_000  # header fields that are told apart; what follows them is passed on unread
@@ -128,7 +128,7 @@ def sender(head: Head, rule: str) -> tuple[bytes, Field | None]:
     Only the topmost Return-Path counts. One that is not an address with a domain, or <>, is not used: null.
     """
     if rule != "return-path":
-        return (b"" if rule == "null" else rule.encode()), None
+        return (b"" if rule == "null" else in_ascii(rule.encode())), None
     for field in head.fields:
         if field.name == b"return-path":
             return _return_path(field)
@@ -141,6 +141,7 @@ def _return_path(field: Field) -> tuple[bytes, Field | None]:
         path = path[1:-1].strip(b" \t")
         if not path:
             return b"", field
+    path = in_ascii(path)
     return (path, field) if b"@" in path and safe(path) else (b"", None)
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lib.config.settings import Account, Settings
-from lib.mail.address import MAX_ADDRESSES, mailbox_key, parse, safe
+from lib.mail.address import MAX_ADDRESSES, domain_in_ascii, in_ascii, mailbox_key, parse, safe
 from lib.mail.alias import Rewrite, aliased, rewriting, stripped_of
 from lib.mail.message import Field, Head
 from lib.mail.trace import for_clause
@@ -22,7 +22,7 @@ LONGEST = 100  # characters of an address in an explanation
 
 
 class Rules(NamedTuple):
-    """What decides who gets the messages of an account; *accept* holds domains as _domain_key makes them."""
+    """What decides who gets the messages of an account; *accept* holds domains as domain_in_ascii makes them."""
 
     to: bytes | None
     headers: tuple[str, ...]  # a number behind a name: only the N-th from the top
@@ -65,7 +65,7 @@ def rules(settings: Settings, account: Account) -> Rules:
     return Rules(
         to=_octets(account.to),
         headers=tuple(headers.values()),
-        accept=frozenset(_domain_key(name.encode()) for name in settings.pf_accept_domain),
+        accept=frozenset(domain_in_ascii(name.encode()) for name in settings.pf_accept_domain),
         domain=_octets(account.domain or settings.pf_domain),
         caretaker=_octets(settings.pf_dflt_address),
         strip=tuple(text.encode() for text in settings.pf_strip_prefix),
@@ -74,7 +74,7 @@ def rules(settings: Settings, account: Account) -> Rules:
 
 
 def _octets(text: str | None) -> bytes | None:
-    return text.encode() if text else None
+    return in_ascii(text.encode()) if text else None
 
 
 def route(head: Head, rules: Rules) -> Route:
@@ -138,7 +138,7 @@ def _sorted(found: list[bytes], rules: Rules) -> _Sorted:
         recipient = stripped + at + domain if rules.domain is None else stripped + b"@" + rules.domain
         if not (safe(address) and safe(recipient)):
             unsafe.append(address)
-        elif at and rules.accept and _domain_key(domain) not in rules.accept:
+        elif at and rules.accept and domain_in_ascii(domain) not in rules.accept:
             foreign.append(address)
         else:
             _take(mine, unsafe, recipient, rules)
@@ -148,7 +148,7 @@ def _sorted(found: list[bytes], rules: Rules) -> _Sorted:
 
 
 def _take(mine: dict[bytes, bytes], unsafe: list[bytes], recipient: bytes, rules: Rules) -> None:
-    for one in aliased(recipient, rules.aliases)[0]:
+    for one in map(in_ascii, aliased(recipient, rules.aliases)[0]):
         if safe(one):
             mine.setdefault(mailbox_key(one), one)
         else:
@@ -166,17 +166,6 @@ def _way(address: bytes, stripped: bool, recipient: bytes, rules: Rules) -> Iter
         steps.append(f"{_named(list(addresses))} by pf_alias {visible(alias.pattern, LONGEST)}")
     if stripped or alias is not None:
         yield " becomes ".join(steps)
-
-
-def _domain_key(domain: bytes) -> bytes:
-    """Return what two spellings of a domain have in common: no case, no dot at the end, IDNA for other letters."""
-    key = domain.lower().removesuffix(b".")
-    if key.isascii():
-        return key
-    try:
-        return key.decode().encode("idna").lower()
-    except UnicodeError:
-        return key
 
 
 def _routed(header: str, addresses: _Sorted, rules: Rules) -> Route:

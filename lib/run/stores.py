@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from lib.config import helo
 from lib.config.settings import Settings
 from lib.delivery import safety_net
-from lib.delivery.envelope import NOTICES, OURS, origins
+from lib.delivery.envelope import CARE, NOTICES, OURS, origins
 from lib.delivery.letters import Letters
 from lib.delivery.outbox import Outbox
 from lib.delivery.safety_net import Ground, Streak
@@ -53,8 +53,8 @@ class Workplace:
     def batch(self, state: State, watch: Watch, halt: Halt) -> Batch:
         """Return a pass over these stores; what was found damaged in them is its first complaint."""
         settings = self.settings
-        terms = Terms((settings.pf_dflt_address or "").encode(), settings.pf_give_up)
         origin = origins(settings)
+        terms = Terms(origin(CARE).rules.caretaker or b"", settings.pf_give_up)
         letters = Letters(self.spool, self.ledger, origin, self.command, helo.name(settings))
         clerk = Clerk(self.ledger, self.spool, self.duds, terms, self.streak, watch, time.time, letters)
         accounts = dict(state.accounts)

@@ -7,7 +7,7 @@ from email.message import Message
 
 from lib import visible
 from lib.mail import caretaker, message, received, routing
-from lib.mail.address import mailbox_key, parse, safe
+from lib.mail.address import domain_in_ascii, mailbox_key, parse, safe
 from lib.mail.caretaker import paragraph
 from lib.mail.message import Canon, Head
 from lib.mail.received import Trace
@@ -172,7 +172,7 @@ def routes(data: bytes) -> None:
         assert all(who.endswith(b"@" + rules.domain) for who in route.recipients)
     elif rules.accept and route.header in rules.headers:
         assert all(
-            b"@" not in who or routing._domain_key(who.rpartition(b"@")[2]) in rules.accept for who in route.recipients
+            b"@" not in who or domain_in_ascii(who.rpartition(b"@")[2]) in rules.accept for who in route.recipients
         )
 
 

@@ -1,12 +1,16 @@
 """A message on its way, and the post by which its fetcher hears of it."""
 
+import re
 import threading
 import time
 from datetime import UTC, datetime
 
+import pytest
+
 from lib.delivery.parcel import Errand, Parcel, Post
 from lib.mail.message import scan
 from lib.mail.received import Trace
+from lib.smtp.transaction import content
 
 LONG = 20.0  # seconds: only a test that fails waits so long
 MESSAGE = b"From nobody\nSubject: hi\r\n\r\nbody\r\n"
@@ -46,6 +50,25 @@ def test_the_caretakers_copy_counts_its_own_words() -> None:
     one = parcel(b"Received: by us\r\n")
     errand = Errand(one, b"", (b"c@d",), b"Subject: copy\r\n", closing=b"--end--\r\n", to_caretaker=True)
     assert errand.size == len(b"Subject: copy\r\n\r\nbody\r\n--end--\r\n")
+
+
+@pytest.mark.parametrize(
+    ("opening", "body", "closing"),
+    [
+        (b"Subject: hi\r\n", [b"\r\nbody\r\n"], b""),
+        (b"Subject: hi\n", [b"\nbo", b"dy\n\n", b".\n..dots"], b""),
+        (b"A: b\r\n", [b"\r\none\r", b"\ntwo\r", b"\r\nthree\rfour\0"], b""),
+        (b"A: b\n", [b"\nno end"], b"\r\n--end--\r\n"),
+        (b"A: b\n", [], b""),
+    ],
+)
+def test_size_is_exactly_what_is_sent(opening: bytes, body: list[bytes], closing: bytes) -> None:
+    octets = b"".join(body)
+    clean = b"\n" not in (opening + octets + closing).replace(b"\r\n", b"")
+    one = parcel(opening)._replace(clean=clean, size=len(octets), head=scan(b""), body=octets)
+    errand = Errand(one, b"", (b"c@d",), opening, closing).measured(body)
+    sent = b"".join(content(errand, body))
+    assert errand.size == len(re.sub(rb"(?m)^\.\.", b".", sent))
 
 
 def test_news_come_in_their_order_and_once() -> None:

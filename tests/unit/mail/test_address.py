@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.mail.address import MAX_ADDRESS, MAX_ADDRESSES, mailbox_key, parse, safe
+from lib.mail.address import MAX_ADDRESS, MAX_ADDRESSES, in_ascii, mailbox_key, parse, safe
 
 OCTETS = 48 << 10
 
@@ -285,3 +285,19 @@ def test_case_makes_no_other_mailbox(one: bytes, other: bytes) -> None:
 @pytest.mark.parametrize(("one", "other"), [(b"bob@x", b"bob@y"), (b"bob", b"bob@x"), (b"a\xff@x", b"a\xfe@x")])
 def test_another_mailbox_is_another(one: bytes, other: bytes) -> None:
     assert mailbox_key(one) != mailbox_key(other)
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("a@example.org", "a@example.org"),
+        ("a@b\xfccher.example", "a@xn--bcher-kva.example"),
+        ("\xe4@b\xfccher.example", "\xe4@xn--bcher-kva.example"),
+        ("\xe4@example.org", "\xe4@example.org"),
+        ("m\xfcller", "m\xfcller"),
+        ("a@" + "\xfc" * 70, "a@" + "\xfc" * 70),
+    ],
+)
+def test_a_domain_goes_out_in_ascii_and_a_local_part_as_it_is(written: str, sent: str) -> None:
+    assert in_ascii(written.encode()) == sent.encode()
+    assert in_ascii(b"\xff@\xff") == b"\xff@\xff"

@@ -138,7 +138,21 @@ def test_the_header_is_chosen_before_domains_are_looked_at() -> None:
 @pytest.mark.parametrize("domain", ["bücher.example", "BÜCHER.example", "xn--bcher-kva.example"])
 def test_a_domain_is_the_same_in_letters_and_in_idna(domain: str) -> None:
     rules = PLAIN._replace(accept=frozenset([b"xn--bcher-kva.example"]))
-    assert route(f"To: a@{domain}".encode(), rules).recipients == (f"a@{domain}".encode(),)
+    assert route(f"To: a@{domain}".encode(), rules).recipients == (b"a@xn--bcher-kva.example",)
+
+
+def test_two_spellings_of_a_domain_are_one_recipient() -> None:
+    found = route("To: a@bücher.example, A@xn--bcher-kva.example, ä@BÜCHER.example".encode(), PLAIN)
+    assert found.recipients == (b"a@xn--bcher-kva.example", "ä@xn--bcher-kva.example".encode())
+
+
+def test_whoever_stands_in_a_setting_has_his_domain_in_ascii_too() -> None:
+    settings = Settings(pf_dflt_address="chef@bücher.example", pf_alias=(Alias("a@x.example", ("ä@bücher.example",)),))
+    assert made(settings).caretaker == b"chef@xn--bcher-kva.example"
+    found = route(b"To: a@x.example", made(settings)).recipients
+    assert found == ("ä@xn--bcher-kva.example".encode(),)
+    assert made(settings, to="müller").to == "müller".encode()
+    assert made(settings, to="m@straße.example").to == b"m@xn--strae-oqa.example"
 
 
 def test_a_domain_that_idna_does_not_know_is_another() -> None:
