@@ -19,7 +19,8 @@ class Host(NamedTuple):
     most: int = 0
     attempting: int = 0  # sessions that are not let in yet
     inside: int = 0
-    let_in: bool = False  # somebody was, in this pass
+    peak: int = 0  # how many were at once, in this pass
+    let_in: int = 0  # how often somebody was, in this pass
     turned_away: bool = False  # so was somebody else
     proven: bool = False  # who was turned away was let in later
     waited: bool = False  # somebody had to wait for another to end
@@ -45,13 +46,21 @@ class Host(NamedTuple):
 
     def admit(self, *, again: bool) -> "Host":
         """Return it after a session was let in, *again*: one that had been turned away."""
-        proven = self.proven or again
-        return self._replace(attempting=self.attempting - 1, inside=self.inside + 1, let_in=True, proven=proven)
+        inside = self.inside + 1
+        one_more = self._replace(attempting=self.attempting - 1, inside=inside, peak=max(inside, self.peak))
+        return one_more._replace(let_in=self.let_in + 1, proven=self.proven or again)
 
-    def turn_away(self) -> "Host":
-        """Return it after a session was turned away: the others are as many as it takes, if there are any."""
+    def turn_away(self, *, alone: bool) -> "Host":
+        """Return it after a session was turned away: the others are as many as it takes.
+
+        *alone*: there were none, at any time since it began. Who is merely waiting as well may be turned away, too:
+        it has taken as many as were in at once.
+        """
         others = self.open - 1
-        most = others or (self.most if self.let_in else self.known.sessions)
+        if alone:
+            most = self.most if self.let_in else self.known.sessions
+        else:
+            most = others if self.inside else max(others, self.peak)
         return self._replace(attempting=self.attempting - 1, most=most, turned_away=True)
 
     def end(self, *, inside: bool) -> "Host":

@@ -38,6 +38,7 @@ class Turns:
         self._known = known
         self._stop = stop
         self._inside: set[str] = set()
+        self._met: dict[str, tuple[int, int]] = {}  # how many were in, and had been let in, when a turn began
         self._away: dict[str, AccountOutcome] = {}  # who was turned away, and how, while that may change
         self._times: Counter[str] = Counter()
         self._changed = Condition()
@@ -48,7 +49,9 @@ class Turns:
             while self._waiting:
                 for account in self._may_go():
                     self._waiting.remove(account)
-                    self._set(account, self._host(account).begin())
+                    host = self._host(account)
+                    self._met[account.id] = host.inside, host.let_in
+                    self._set(account, host.begin())
                     return account
                 self._changed.wait(SLICE)
         return None
@@ -94,14 +97,16 @@ class Turns:
 
     def _turned_away(self, account: Account, outcome: AccountOutcome) -> None:
         host = self._host(account)
-        self._set(account, host.turn_away())
+        inside, let_in = self._met[account.id]
+        alone = host.open == 1 and not inside and host.let_in == let_in
+        self._set(account, host.turn_away(alone=alone))
         self._times[account.id] += 1
-        if host.open > 1 and self._times[account.id] < PATIENCE and not self._stop():
+        if not alone and self._times[account.id] < PATIENCE and not self._stop():
             self._away[account.id] = outcome
             self._waiting.append(account)
             return
         self._close(account, outcome)
-        if isinstance(outcome.error, UnreachableError) and host.open == 1:
+        if isinstance(outcome.error, UnreachableError) and alone:
             self._give_up(account)  # it was not for the others
 
     def _give_up(self, account: Account) -> None:

@@ -4,9 +4,11 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
+from lib.run import turns
 from lib.store import state
 from lib.store.state import HostState
 from tests.embedded import PopServer, PopTalk, SmtpServer
@@ -108,6 +110,30 @@ class Crowded(PopServer):
             box.messages[len(box.messages) + 100] = mail(f"Subject: {user} more")
 
 
+class Shut(Crowded):
+    """Does not even listen while it is full, as behind a firewall that refuses connections."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most, Closes)
+        self.place = ("", 0)
+
+    def _accept(self) -> None:
+        self.place = self._listener.getsockname()
+        self._listener.close()
+        while not self._over.is_set():
+            if self.now < self.most:
+                self._listen()
+            time.sleep(0.002)
+
+    def _listen(self) -> None:
+        with socket.create_server(self.place, backlog=0) as self._listener:
+            self._listener.settimeout(0.05)
+            while self.now < self.most and not self._over.is_set():
+                with suppress(TimeoutError):
+                    self._start(self._serve, self._listener.accept()[0])
+                    time.sleep(0.01)  # until it is counted
+
+
 class Pass:
     """Runs a pass over all USERS of a server."""
 
@@ -120,6 +146,12 @@ class Pass:
 
     def known(self, port: int) -> HostState:
         return state.load(self.conf.work / "popfetch_state.toml").hosts.get(f"127.0.0.1:{port}", HostState())
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for no server to notice what these do at once."""
+    monkeypatch.setattr(turns, "BREATH", 0.02)
 
 
 @pytest.fixture
@@ -159,6 +191,14 @@ def test_one_that_hangs_up_before_tls(drain: Pass, pki: Pki) -> None:
         assert len(drain.smtp.taken) == 4 * len(USERS)
         assert server.turned_away > 0
         assert 1 <= drain.known(server.port).sessions <= 3
+
+
+def test_one_that_refuses_the_connection(drain: Pass) -> None:
+    with Shut(2) as server:
+        # Who is in its queue when it shuts hears nothing.
+        assert drain(server.port, pf_timeout=1) == (0, "", "")
+        assert len(drain.smtp.taken) == 4 * len(USERS)
+        assert 1 <= drain.known(server.port).sessions < len(USERS)
 
 
 def test_who_takes_all_is_asked_for_all_at_once(drain: Pass) -> None:

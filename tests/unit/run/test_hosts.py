@@ -12,7 +12,8 @@ STEPS: dict[str, Callable[[Host], Host]] = {
     "b": Host.begin,
     "i": lambda host: host.admit(again=False),
     "a": lambda host: host.admit(again=True),
-    "t": Host.turn_away,
+    "t": lambda host: host.turn_away(alone=host.open == 1),
+    "m": lambda host: host.turn_away(alone=False),  # others were there meanwhile
     "e": lambda host: host.end(inside=True),
     "x": lambda host: host.end(inside=False),
     "w": lambda host: host._replace(waited=True),
@@ -38,6 +39,9 @@ def after(steps: str, known: HostState | None = None) -> Host:
         ("bt", 0, 0, False),
         ("bbtt", 0, 0, False),  # nobody was let in: it is no limit
         ("bx", 0, 0, False),
+        ("bibibbbeemmm", 2, 0, False),  # those who are only waiting say less than those who were in
+        ("bibibeebm", 2, 1, False),
+        ("bibem", 1, 0, False),
     ],
 )
 def test_who_is_turned_away_tells_how_many_there_may_be(steps: str, most: int, opened: int, full: bool) -> None:
@@ -54,10 +58,10 @@ def test_a_limit_is_kept_from_the_start() -> None:
 def test_each_time_fewer_are_tried_so_that_it_ends() -> None:
     host = after("bi" * 8)
     for most in (7, 6, 5, 4, 3, 2, 1):
-        host = host.end(inside=True).begin().turn_away()
+        host = host.end(inside=True).begin().turn_away(alone=False)
         assert host.most == most
         assert host.full
-    assert host.end(inside=True).begin().turn_away().most == 1
+    assert host.end(inside=True).begin().turn_away(alone=True).most == 1
 
 
 @pytest.mark.parametrize(

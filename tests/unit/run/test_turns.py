@@ -136,6 +136,35 @@ def test_a_server_that_dies_meanwhile_is_not_called_again_by_who_was_turned_away
     assert one.turns.learned() == {}
 
 
+def test_who_waits_in_vain_until_the_others_are_through_comes_again() -> None:
+    one = Round("abcd")
+    one.take("abcd")
+    one.let_in("ab")
+    one.over("ab")
+    one.over("c", DEAD)
+    one.over("d", DEAD)  # alone now, but it was not all the time
+    assert (one.told("c"), one.told("d")) == ("", "")
+    one.take("cd")
+    one.let_in("cd")
+    one.over("cd")
+    assert one.turns.take() is None
+    assert one.turns.learned() == {HOST: HostState(sessions=2)}
+
+
+def test_but_not_for_ever() -> None:
+    one = Round("ab")
+    one.take("ab")
+    one.let_in("a")
+    for _ in range(turns.PATIENCE - 1):
+        one.over("b", AWAY)
+        assert one.told("b") == ""
+        one.stopped = True
+        one.take("b")
+        one.stopped = False
+    one.over("b", AWAY)
+    assert one.told("b") == "too many"
+
+
 def test_any_other_error_is_the_accounts_own() -> None:
     one = Round("abc")
     one.take("abc")
