@@ -96,11 +96,11 @@ class Deletions:
         """What is owed."""
         return Where.DELE if self._owed else Where.QUIT if self._quitting else Where.NOTHING
 
-    def blame(self) -> str:
-        """Remember that the server broke off when the next DELE was all that was asked for; return its key."""
+    def blame(self) -> tuple[str, str]:
+        """Remember that the server broke off when the next DELE was all that was asked for; return key and command."""
         key = self._owed[0]
         self.ledger.note(Deleting(self.mailbox.account.id, (key,), HUNG))
-        return key
+        return key, next(line.decode().strip() for line, asked in self._asked.items() if asked == key)
 
     def take_leave(self, window: int, proof: Callable[[], None] | None = None) -> Left:
         """Ask what is left and QUIT. LostError, PeerError, StorageError.

@@ -12,7 +12,7 @@ from lib.errors import EndlessError, LostError, OutOfStepError, PeerError, Silen
 from lib.net.dialogue import Command
 from lib.pop import broken, plan, pop3
 from lib.pop.belief import Certainty, Ready
-from lib.pop.broken import Blame, How, Pace, Where
+from lib.pop.broken import Asked, Blame, How, Pace, Where
 from lib.pop.course import Course, Given
 from lib.pop.deletions import Deletions
 from lib.pop.plan import Action, Do, Here, Plan, Turn, Why
@@ -253,18 +253,21 @@ class Fetch:
         elif where is Where.NOTHING:
             where = self._deletions.where
         ahead = self.mailbox.dialogue.owed > 1 or (action is not None and self._retrieval.flight.crowd > 1)
+        asked = Asked.AHEAD if ahead else Asked.APART if self.course.turn is Turn.ALONE else Asked.ALONE
         self._retrieval.break_off(error)
-        meant = broken.meaning(where, _how(error), ahead=ahead)
-        if meant.blame is Blame.SIZE and self.course.sizes_lie:
-            meant = meant._replace(blame=Blame.MESSAGE)
+        meant = broken.meaning(where, self._how(error), asked)
         self._blame(meant.blame, where, action, error)
         if meant.pace is Pace.LOCKSTEP:
             self.course.pace = Pace.LOCKSTEP
         self.course.stumbles = self.course.stumbles or meant.lasting
-        if meant.blame is Blame.MESSAGE:
-            self.course.again = self._leaves_work and self.course.turn is Turn.NOW
-        else:
-            self.course.again = meant.blame not in {Blame.NOBODY, Blame.SUSPECT} or isinstance(error, PeerError)
+        self.course.again = meant.again and (meant.blame is not Blame.MESSAGE or self._leaves_work)
+
+    def _how(self, error: Exception) -> How:
+        """Name what happened."""
+        if isinstance(error, EndlessError):
+            return How.BOUNDLESS if self.course.sizes_lie else How.ENDLESS
+        kinds: dict[type[Exception], How] = {SilenceError: How.SILENT, OutOfStepError: How.OUT_OF_STEP}
+        return kinds.get(type(error), How.CLOSED if isinstance(error, LostError) else How.NONSENSE)
 
     @property
     def _leaves_work(self) -> bool:
@@ -278,24 +281,12 @@ class Fetch:
             self.course.sizes_lie = True
         if blame not in {Blame.SUSPECT, Blame.MESSAGE}:
             return
-        why = f"{where.value}: {error}"
-        key = ""
+        key, what = "", ""
         if where is Where.DELE and blame is Blame.MESSAGE:
-            key = self._deletions.blame()
+            key, what = self._deletions.blame()
         elif action is not None:
-            key = action.message.key
-            self._belief.trouble(action, why)
+            key, what = action.message.key, f"message {action.message.number}"
+            self._belief.trouble(action, f"{where.value}: {error}")
         if key and blame is Blame.MESSAGE:
             self.course.tried.add(key)
-            number = f"message {action.message.number} " if action is not None else ""
-            self.course.complain(f"{number}broke the session {why}")
-
-
-def _how(error: Exception) -> How:
-    """Name what happened."""
-    kinds: dict[type[Exception], How] = {
-        SilenceError: How.SILENT,
-        EndlessError: How.ENDLESS,
-        OutOfStepError: How.OUT_OF_STEP,
-    }
-    return kinds.get(type(error), How.CLOSED if isinstance(error, LostError) else How.NONSENSE)
+            self.course.complain(f"{what} broke the session {where.value}: {error}")

@@ -2,58 +2,80 @@
 
 import pytest
 
-from lib.pop.broken import TABLE, Blame, How, Pace, Where, meaning
+from lib.pop.broken import TABLE, Asked, Blame, How, Meaning, Pace, Where, meaning
 
-AHEAD, ALONE = True, False
+# What is told: whom to blame; whether the rest goes one by one, and for good; whether there is another session.
 ROWS = [
-    # where, how, ahead of its reply other things were asked, blame, pace, also in later passes
-    (Where.RETR, How.CLOSED, AHEAD, Blame.HASTE, Pace.LOCKSTEP, False),
-    (Where.RETR, How.CLOSED, ALONE, Blame.MESSAGE, Pace.LOCKSTEP, False),
-    (Where.RETR, How.SILENT, AHEAD, Blame.HASTE, Pace.LOCKSTEP, False),
-    (Where.RETR, How.SILENT, ALONE, Blame.MESSAGE, Pace.LOCKSTEP, False),
-    (Where.RETR, How.NONSENSE, AHEAD, Blame.SUSPECT, Pace.LOCKSTEP, True),
-    (Where.RETR, How.NONSENSE, ALONE, Blame.SUSPECT, Pace.LOCKSTEP, True),
-    (Where.BODY, How.CLOSED, AHEAD, Blame.SUSPECT, Pace.AHEAD, False),
-    (Where.BODY, How.CLOSED, ALONE, Blame.SUSPECT, Pace.AHEAD, False),
-    (Where.BODY, How.SILENT, AHEAD, Blame.SUSPECT, Pace.LOCKSTEP, False),
-    (Where.BODY, How.SILENT, ALONE, Blame.SUSPECT, Pace.LOCKSTEP, False),
-    (Where.BODY, How.NONSENSE, AHEAD, Blame.SUSPECT, Pace.LOCKSTEP, True),
-    (Where.BODY, How.NONSENSE, ALONE, Blame.SUSPECT, Pace.LOCKSTEP, True),
-    (Where.BODY, How.ENDLESS, AHEAD, Blame.SIZE, Pace.AHEAD, False),
-    (Where.BODY, How.ENDLESS, ALONE, Blame.SIZE, Pace.AHEAD, False),
-    (Where.BODY, How.OUT_OF_STEP, AHEAD, Blame.HASTE, Pace.LOCKSTEP, False),
-    (Where.BODY, How.OUT_OF_STEP, ALONE, Blame.HASTE, Pace.LOCKSTEP, False),
-    (Where.TOP, How.CLOSED, AHEAD, Blame.HASTE, Pace.LOCKSTEP, False),
-    (Where.TOP, How.CLOSED, ALONE, Blame.MESSAGE, Pace.LOCKSTEP, False),
-    (Where.TOP, How.SILENT, AHEAD, Blame.HASTE, Pace.LOCKSTEP, False),
-    (Where.TOP, How.SILENT, ALONE, Blame.MESSAGE, Pace.LOCKSTEP, False),
-    (Where.TOP, How.NONSENSE, AHEAD, Blame.SUSPECT, Pace.LOCKSTEP, True),
-    (Where.TOP, How.NONSENSE, ALONE, Blame.MESSAGE, Pace.LOCKSTEP, True),
-    (Where.DELE, How.CLOSED, AHEAD, Blame.HASTE, Pace.LOCKSTEP, False),
-    (Where.DELE, How.CLOSED, ALONE, Blame.MESSAGE, Pace.LOCKSTEP, False),
-    (Where.DELE, How.SILENT, AHEAD, Blame.HASTE, Pace.LOCKSTEP, False),
-    (Where.DELE, How.SILENT, ALONE, Blame.MESSAGE, Pace.LOCKSTEP, False),
-    (Where.DELE, How.NONSENSE, AHEAD, Blame.HASTE, Pace.LOCKSTEP, True),
-    (Where.DELE, How.NONSENSE, ALONE, Blame.MESSAGE, Pace.LOCKSTEP, True),
-    (Where.QUIT, How.CLOSED, AHEAD, Blame.NOBODY, Pace.AHEAD, False),
-    (Where.QUIT, How.CLOSED, ALONE, Blame.NOBODY, Pace.AHEAD, False),
-    (Where.QUIT, How.SILENT, AHEAD, Blame.NOBODY, Pace.AHEAD, False),
-    (Where.QUIT, How.SILENT, ALONE, Blame.NOBODY, Pace.AHEAD, False),
-    (Where.QUIT, How.NONSENSE, AHEAD, Blame.HASTE, Pace.LOCKSTEP, True),
-    (Where.QUIT, How.NONSENSE, ALONE, Blame.HASTE, Pace.LOCKSTEP, True),
-    (Where.NOTHING, How.CLOSED, AHEAD, Blame.NOBODY, Pace.AHEAD, False),
-    (Where.NOTHING, How.CLOSED, ALONE, Blame.NOBODY, Pace.AHEAD, False),
-    (Where.NOTHING, How.SILENT, AHEAD, Blame.NOBODY, Pace.AHEAD, False),
-    (Where.NOTHING, How.SILENT, ALONE, Blame.NOBODY, Pace.AHEAD, False),
-    (Where.NOTHING, How.NONSENSE, AHEAD, Blame.HASTE, Pace.LOCKSTEP, True),
-    (Where.NOTHING, How.NONSENSE, ALONE, Blame.HASTE, Pace.LOCKSTEP, True),
+    # where, how, when more was asked for, when only that, when only that in a session of its own
+    (Where.RETR, How.CLOSED, "haste, one by one, again", "message, one by one, again", "message, one by one"),
+    (Where.RETR, How.SILENT, "haste, one by one, again", "message, one by one, again", "message, one by one"),
+    (
+        Where.RETR,
+        How.NONSENSE,
+        "suspect, one by one, for good, again",
+        "suspect, one by one, for good, again",
+        "message, one by one, for good",
+    ),
+    (Where.BODY, How.CLOSED, "suspect", "suspect", "suspect"),
+    (Where.BODY, How.SILENT, "suspect, one by one", "suspect, one by one", "suspect, one by one"),
+    (
+        Where.BODY,
+        How.NONSENSE,
+        "suspect, one by one, for good, again",
+        "suspect, one by one, for good, again",
+        "message, one by one, for good",
+    ),
+    (Where.BODY, How.OUT_OF_STEP, "haste, one by one, again", "haste, one by one, again", "message, one by one"),
+    (Where.BODY, How.ENDLESS, "size, again", "size, again", "size, again"),
+    (Where.BODY, How.BOUNDLESS, "suspect, one by one", "message, one by one, again", "message, one by one"),
+    (Where.TOP, How.CLOSED, "haste, one by one, again", "message, one by one, again", "message, one by one"),
+    (Where.TOP, How.SILENT, "haste, one by one, again", "message, one by one, again", "message, one by one"),
+    (
+        Where.TOP,
+        How.NONSENSE,
+        "suspect, one by one, for good, again",
+        "message, one by one, for good, again",
+        "message, one by one, for good",
+    ),
+    (Where.DELE, How.CLOSED, "haste, one by one, again", "message, one by one, again", "message, one by one"),
+    (Where.DELE, How.SILENT, "haste, one by one, again", "message, one by one, again", "message, one by one"),
+    (
+        Where.DELE,
+        How.NONSENSE,
+        "haste, one by one, for good, again",
+        "message, one by one, for good, again",
+        "message, one by one, for good",
+    ),
+    (Where.QUIT, How.CLOSED, "nobody", "nobody", "nobody"),
+    (Where.QUIT, How.SILENT, "nobody", "nobody", "nobody"),
+    (
+        Where.QUIT,
+        How.NONSENSE,
+        "haste, one by one, for good, again",
+        "haste, one by one, for good, again",
+        "haste, one by one, for good, again",
+    ),
+    (Where.NOTHING, How.CLOSED, "nobody", "nobody", "nobody"),
+    (Where.NOTHING, How.SILENT, "nobody", "nobody", "nobody"),
+    (
+        Where.NOTHING,
+        How.NONSENSE,
+        "haste, one by one, for good, again",
+        "haste, one by one, for good, again",
+        "haste, one by one, for good, again",
+    ),
 ]
 
 
-@pytest.mark.parametrize("row", ROWS)
-def test_what_a_broken_session_means(row: tuple[Where, How, bool, Blame, Pace, bool]) -> None:
-    where, how, ahead, *meant = row
-    assert meaning(where, how, ahead=ahead) == tuple(meant)
+def told(meant: Meaning) -> str:
+    words = {"one by one": meant.pace is Pace.LOCKSTEP, "for good": meant.lasting, "again": meant.again}
+    return ", ".join([meant.blame.name.lower(), *(word for word, holds in words.items() if holds)])
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row[0].name} {row[1].name}" for row in ROWS])
+def test_what_a_broken_session_means(row: tuple[Where, How, str, str, str]) -> None:
+    where, how, *meant = row
+    assert [told(meaning(where, how, asked)) for asked in (Asked.AHEAD, Asked.ALONE, Asked.APART)] == meant
 
 
 def test_every_row_is_told() -> None:
@@ -62,7 +84,7 @@ def test_every_row_is_told() -> None:
 
 @pytest.mark.parametrize("where", Where)
 @pytest.mark.parametrize("how", How)
-def test_there_is_a_meaning_for_everything(where: Where, how: How) -> None:
-    for ahead in (AHEAD, ALONE):
-        meant = meaning(where, how, ahead=ahead)
-        assert not (ahead and meant.blame is Blame.MESSAGE)  # nobody is blamed who was not alone
+def test_nobody_is_blamed_who_was_not_alone(where: Where, how: How) -> None:
+    assert meaning(where, how, Asked.AHEAD).blame is not Blame.MESSAGE
+    assert meaning(where, how, Asked.ALONE).blame in Blame
+    assert not (meaning(where, how, Asked.APART).blame is Blame.MESSAGE and meaning(where, how, Asked.APART).again)
