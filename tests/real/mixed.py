@@ -9,6 +9,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +33,8 @@ class Kind(StrEnum):
     GREY = "grey"  # not before the greylist is lifted
     SPAM = "spam"  # refused for what it contains
     BAD = "bad"  # refused for its sender
+    PARTLY = "partly"  # for one who is there and one who is not
+    HALF = "half"  # for one who takes it now and one who does not yet
 
 
 SHARES = {Kind.UNKNOWN: 5, Kind.GREY: 5, Kind.SPAM: 2, Kind.BAD: 2}  # of a hundred
@@ -70,7 +73,8 @@ def letters(drawn: list[Kind], glad: str, grey: str) -> Iterator[Letter]:
     """Yield a letter of each kind that was *drawn*, for *glad* who takes mail and *grey* who does not yet."""
     for number, kind in enumerate(drawn):
         sender = {Kind.SPAM: f"{SPAMMER}{number}@example.org", Kind.BAD: f"s{number}@{BAD}"}
-        to = {Kind.UNKNOWN: f"nobody{number}@{DOMAIN}", Kind.GREY: grey}
+        nobody = f"nobody{number}@{DOMAIN}"
+        to = {Kind.UNKNOWN: nobody, Kind.GREY: grey, Kind.PARTLY: f"{nobody}, {glad}", Kind.HALF: f"{grey}, {glad}"}
         fields = [
             b"From: sender%d@example.org" % number,
             b"Subject: letter %d" % number,
@@ -85,7 +89,7 @@ def letters(drawn: list[Kind], glad: str, grey: str) -> Iterator[Letter]:
 class Outcome(NamedTuple):
     """How many letters ended where, and how often something went wrong with one."""
 
-    delivered: int = 0
+    delivered: int = 0  # a copy for each who was to have it
     deferred: int = 0
     caretaker: int = 0  # who has a copy, or a notice of what is a dud
     duds: int = 0
@@ -135,21 +139,34 @@ class Round:
 
     def outcome(self) -> Outcome:
         """Look everywhere a letter can be."""
-        arrived = [(letter, one) for who in (self.glad, self.grey) for letter, one in self._named(who)]
-        delivered = Counter(letter.number for letter, _ in arrived)
+        arrived = [(who, letter, one) for who in (self.glad, self.grey) for letter, one in self._named(who)]
+        delivered = Counter((letter.number, who) for who, letter, _ in arrived)
         told = Counter(letter.number for letter, _ in self._named(self.caretaker))
         duds, deferred = Counter(self._duds()), Counter(self._spooled())
         left = self._dovecot.left(self._user)
-        anywhere = {*delivered, *told, *duds, *deferred}
+        anywhere = {*(number for number, _ in delivered), *told, *duds, *deferred}
         return Outcome(
             delivered=len(delivered),
             deferred=len(deferred),
             caretaker=len(told),
             duds=len(duds),
             left=left,
-            twice=sum(count - 1 for heap in (delivered, told, duds) for count in heap.values()),
+            twice=sum(count - 1 for count in (*delivered.values(), *told.values(), *duds.values())),
             lost=max(0, len(self.letters) - len(anywhere) - left),
-            wrong=sum(not intact(letter, one) for letter, one in arrived),
+            wrong=sum(not intact(letter, one) for _, letter, one in arrived),
+        )
+
+    def expected(self, *, lifted: bool) -> Outcome:
+        """Return what has to come of the letters, before the greylist is lifted and after."""
+        count = Counter(letter.kind for letter in self.letters)
+        late = count[Kind.GREY] + count[Kind.HALF]
+        there = count[Kind.GOOD] + count[Kind.BAD] + count[Kind.PARTLY] + count[Kind.HALF]
+        return Outcome(
+            delivered=there + late * lifted,
+            deferred=late * (not lifted),
+            caretaker=count[Kind.UNKNOWN] + count[Kind.PARTLY] + count[Kind.SPAM],
+            duds=count[Kind.SPAM] * self._receiver.reads,
+            left=late * (not lifted),
         )
 
     def _named(self, address: str) -> Iterator[tuple[Letter, bytes]]:
@@ -160,10 +177,13 @@ class Round:
 
     def _duds(self) -> Iterator[int]:
         path = self._conf.work / "duds.dat"
-        for dud in mailbox.mbox(path, create=False) if path.exists() else []:
-            match = NUMBER.search(dud.as_bytes())
-            assert match, dud
-            yield int(match[1])
+        if not path.exists():
+            return
+        with closing(mailbox.mbox(path, create=False)) as duds:
+            for dud in duds:
+                match = NUMBER.search(dud.as_bytes())
+                assert match, dud
+                yield int(match[1])
 
     def _spooled(self) -> Iterator[int]:
         for path in self._conf.work.glob("msg*.dat"):

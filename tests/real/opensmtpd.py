@@ -57,6 +57,8 @@ $5 == "commit" {
 class OpenSmtpd:
     """A running server that takes mail for all NAMES at DOMAIN; `address()` is one that no test had before."""
 
+    reads = True  # content is refused, whoever sends it
+
     def __init__(self, jail: Jail, port: int) -> None:
         self.jail = jail
         self.port = port

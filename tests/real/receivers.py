@@ -20,6 +20,7 @@ class Receiver(Protocol):
 
     port: int
     log: Path
+    reads: bool  # it refuses content, whoever sends it: a copy for the caretaker as well
 
     def address(self) -> str:
         """Return an address that no test had before."""
@@ -37,6 +38,7 @@ class Moody:
     def __init__(self, server: Postfix, policy: Policy) -> None:
         self.port = server.port
         self.log = server.log
+        self.reads = policy.spent is None
         self.address = server.address
         self.received = server.received
         self._policy = policy
