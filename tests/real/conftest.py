@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +16,7 @@ from tests.real.exim import Exim, exim
 from tests.real.netns import DialUp, dial_up
 from tests.real.opensmtpd import OpenSmtpd, opensmtpd
 from tests.real.postfix import Postfix
-from tests.real.receivers import POSTFIX, Moody, Receiver, moody
+from tests.real.receivers import POSTFIX, RECEIVERS, UNPACKED, Receiver, running
 
 HERE = Path(__file__).parent
 Need = Callable[[str], str]
@@ -67,7 +66,7 @@ def unpacked(need: Need, lack: Callable[[str], None]) -> Callable[[str], Path]:
     def find(name: str) -> Path:
         if not able:
             lack("a root folder of one's own needs root")
-        path = Path(sys.prefix) / "servers" / name
+        path = UNPACKED / name
         if not path.is_dir():
             lack(f"{path} is missing: tests/run unpacks it")
         return path
@@ -89,24 +88,21 @@ def make_opensmtpd(unpacked: Callable[[str], Path]) -> Iterator[Callable[..., Op
         yield lambda *more: running.enter_context(opensmtpd(unpacked("opensmtpd"), *more))
 
 
-@pytest.fixture(scope="module")
-def make_moody(need: Need, lack: Callable[[str], None], pki: Pki) -> Iterator[Callable[[str], Moody]]:
-    """Return what starts a Postfix of receivers.POSTFIX."""
-    program = need("postfix")
-    if os.geteuid() != 0:
-        lack("Postfix needs root")
-    with ExitStack() as running:
-        yield lambda name: running.enter_context(moody(program, pki, name))
-
-
-@pytest.fixture(scope="module", params=[*POSTFIX, "exim", "opensmtpd"])
-def receiver(request: pytest.FixtureRequest) -> Receiver:
+@pytest.fixture(scope="module", params=RECEIVERS)
+def receiver(
+    request: pytest.FixtureRequest,
+    need: Need,
+    lack: Callable[[str], None],
+    unpacked: Callable[[str], Path],
+    pki: Pki,
+) -> Iterator[Receiver]:
     """Return each of the receivers in turn."""
-    if request.param in POSTFIX:
-        made: Receiver = request.getfixturevalue("make_moody")(request.param)
-    else:
-        made = request.getfixturevalue(f"make_{request.param}")()
-    return made
+    if request.param not in POSTFIX:
+        unpacked(request.param)
+    elif os.geteuid() != 0:
+        lack("Postfix needs root")
+    with running(request.param, need("postfix"), pki) as server:
+        yield server
 
 
 @pytest.fixture

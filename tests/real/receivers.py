@@ -4,15 +4,20 @@ Each knows the same people, puts off the recipients it is told to, refuses conte
 what comes from `spam…`), and senders at BAD.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from tests.pki import Pki
+from tests.real.exim import exim
+from tests.real.opensmtpd import opensmtpd
 from tests.real.people import BAD, SPAMMER
 from tests.real.policy import Policy, policy_service
 from tests.real.postfix import SHIPPED, Postfix, postfix
+
+UNPACKED = Path(sys.prefix) / "servers"  # by tests/run
 
 
 class Receiver(Protocol):
@@ -76,3 +81,20 @@ def moody(program: str, pki: Pki, name: str) -> Iterator[Moody]:
             policy.spent = SPAMMER
             more["smtpd_end_of_data_restrictions"] = policy.check
         yield Moody(stack.enter_context(postfix(program, pki, **SHIPPED, **settings, **more)), policy)
+
+
+@contextmanager
+def running(name: str, program: str, pki: Pki) -> Iterator[Receiver]:
+    """Run a receiver of RECEIVERS; *program* is Postfix's."""
+    with ExitStack() as stack:
+        server: Receiver
+        if name == "exim":
+            server = stack.enter_context(exim(UNPACKED / name))
+        elif name == "opensmtpd":
+            server = stack.enter_context(opensmtpd(UNPACKED / name))
+        else:
+            server = stack.enter_context(moody(program, pki, name))
+        yield server
+
+
+RECEIVERS = (*POSTFIX, "exim", "opensmtpd")
