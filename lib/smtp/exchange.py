@@ -10,9 +10,10 @@ from contextlib import suppress
 from lib.errors import LostError, PeerError
 from lib.net.dialogue import Command
 from lib.smtp import smtp
+from lib.smtp.content import content
 from lib.smtp.session import Courier
 from lib.smtp.smtp import Reply
-from lib.smtp.transaction import State, Transaction, content
+from lib.smtp.transaction import State, Transaction
 
 LAST_WORDS = 2.0
 """How long to listen for the reason why a server broke off while the content was sent, seconds."""
@@ -37,7 +38,7 @@ def hear_envelope(courier: Courier, transaction: Transaction) -> None:
         if not transaction.known:
             return
         transaction.hear_rcpt(who, said(rcpt))
-        if courier.refusals >= MOST_REFUSALS and transaction.state is State.OPEN and who != transaction.asked[-1]:
+        if courier.refusals >= MOST_REFUSALS and who != transaction.asked[-1] and transaction.may_be_cut_short:
             transaction.cut_short()
     if not transaction.known:
         return

@@ -5,20 +5,20 @@ left: recipients over the hundred of a transaction, those that the receiver want
 sender was refused or the connection takes no more. An attempt decides or leaves each of its recipients, and no other.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum, auto
 from typing import NamedTuple
 
 from lib.delivery.parcel import Answer, Cause, Errand, Result
-from lib.mail.message import Canon
 from lib.net.dialogue import Command
 from lib.smtp import smtp, verdict
-from lib.smtp.smtp import Features, Reply, Stuffing
+from lib.smtp.smtp import Features, Reply
 from lib.smtp.verdict import Past, Phase, Stage, Then
 
-# Content is written in parts of about this size.
-PART = 128 << 10
+CROWD = 8
+"""So many recipients too many, and the next transaction asks no more than were accepted: each is an error of ours."""
+
 IN_DOUBT = b"connection lost after the final dot; it may have been taken"
 NO_UTF8 = b"553 5.6.7 the receiver offers no SMTPUTF8 for this address"
 TOO_LARGE = b"552 5.3.4 larger than the %d octets that the receiver takes"
@@ -161,6 +161,8 @@ class Transaction:
         then = self._judged(Phase.DATA, reply)
         if then is Then.GO:
             self.state = State.CONTENT
+            if self._crowd >= CROWD:
+                self._again = replace(self.errand, most=len(self.accepted))
         elif then is Then.USED_UP:
             self._end(then, reply)
         elif then not in ENDS:
@@ -183,17 +185,19 @@ class Transaction:
         if Then.USED_UP in meant:
             self.cut_short()
         elif Then.NEXT_SENDER in meant:
-            refused = {who: answer for who, (then, answer) in self._held.items() if then is Then.NEXT_SENDER}
-            self._held = {who: held for who, held in self._held.items() if who not in refused}
-            self._sender_refused(refused)
+            self._held_for_the_sender()
+
+    def _held_for_the_sender(self) -> None:
+        refused = {who: answer for who, (then, answer) in self._held.items() if then is Then.NEXT_SENDER}
+        self._held = {who: held for who, held in self._held.items() if who not in refused}
+        self._sender_refused(refused)
 
     def _refused_at_data(self, then: Then, reply: Reply) -> None:
         everybody = self.accepted
         if then is Then.NEXT_SENDER:
             self._next_sender(everybody, verdict.plainly(Phase.DATA, reply.code), reply)
         elif then is Then.ANOTHER_TRANSACTION:
-            others = any(then is Then.ANOTHER_TRANSACTION for then, _ in self._held.values())
-            most = len(everybody) if others else (len(everybody) + 1) // 2
+            most = len(everybody) if self._crowd else (len(everybody) + 1) // 2
             self._again = replace(self.errand, most=most)
         elif then is Then.DEFER_MESSAGE:
             self._fail(then, reply.words)
@@ -246,9 +250,16 @@ class Transaction:
 
     # --- how it ends ------------------------------------------------------------------------------------------------
 
+    @property
+    def may_be_cut_short(self) -> bool:
+        """Say whether there will be less to ask on the next connection, or less was heard on it: else it never ends."""
+        return self.state is State.OPEN and (bool(self.answers) or not self.past.fresh or self._of_the_sender)
+
     def cut_short(self) -> None:
         """Give up a connection that has heard too many refusals; who has no answer is left."""
         self.end, self.state = End(Then.USED_UP), State.UNKNOWN
+        if self._of_the_sender:
+            self._held_for_the_sender()
 
     def in_doubt(self) -> None:
         """Note that no verdict came for the final dot: owed, and not to be sent again in this pass."""
@@ -277,7 +288,7 @@ class Transaction:
         """Return what *reply* means; what ends the transaction is noted."""
         if verdict.fine(phase, reply.code):
             return Then.GO
-        past = self.past._replace(accepted=len(self.accepted))
+        past = self.past._replace(accepted=len(self.accepted), crowded=self._crowd > 0)
         then = verdict.judge(phase, reply.code, reply.words, past)
         if then in ENDS:
             self._end(then, reply)
@@ -315,6 +326,16 @@ class Transaction:
         else:
             self.answers.update(first)
             self._rest = tuple(who for who in self._rest if who not in first)
+
+    @property
+    def _of_the_sender(self) -> bool:
+        """Say whether so far it is refused by all for its sender."""
+        return not self.accepted and {then for then, _ in self._held.values()} == {Then.NEXT_SENDER}
+
+    @property
+    def _crowd(self) -> int:
+        """How many recipients were too many beside the others."""
+        return sum(then is Then.ANOTHER_TRANSACTION for then, _ in self._held.values())
 
     # --- what it comes to -------------------------------------------------------------------------------------------
 
@@ -364,19 +385,3 @@ def _for_now(then: Then, reply: Reply) -> Answer:
     if then is Then.NEXT_SENDER:
         return Answer(ANSWERS[verdict.plainly(Phase.RCPT, reply.code)][0], reply.words, Cause.SENDER)
     return Answer(OWED, reply.words)
-
-
-def content(errand: Errand, body: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the message as it goes over the wire: line ends mended where they must be, dots doubled; no final dot.
-
-    *body* is the spooled message from the end of its header on. Never yields nothing at all.
-    """
-    stuffing, canon, clean = Stuffing(), Canon(), errand.parcel.clean
-    buffer = stuffing.feed(errand.opening if clean else canon.feed(errand.opening))
-    for part in body:
-        buffer += stuffing.feed(part if clean else canon.feed(part))
-        if len(buffer) >= PART:
-            yield buffer
-            buffer = b""
-    tail = errand.closing if clean else canon.feed(errand.closing) + canon.finish()
-    yield buffer + stuffing.feed(tail)

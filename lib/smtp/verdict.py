@@ -56,6 +56,7 @@ class Past(NamedTuple):
     others: bool = False  # another connection works
     behind: bool = False  # the envelope went out with the final dot of the message before
     unreset: bool = False  # the receiver may still hold the transaction of that one
+    crowded: bool = False  # recipients of this transaction were too many beside those accepted
 
 
 # --- by phase and class -----------------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ RULES = (
     Rule((Phase.RCPT,), _codes(451, 552), _of_a_crowd, lambda past: past.accepted > 0, Then.ANOTHER_TRANSACTION),
     Rule((Phase.MAIL, Phase.DATA), _codes(451, 452), _any, lambda past: past.took, Then.USED_UP),
     Rule((Phase.RCPT,), _codes(451, 452), _any, lambda past: past.took and not past.accepted, Then.USED_UP),
-    Rule((Phase.DATA,), None, _of_a_crowd, lambda past: past.accepted > 1, Then.ANOTHER_TRANSACTION),
+    Rule((Phase.DATA,), None, _of_a_crowd, lambda past: past.accepted > 1 or past.crowded, Then.ANOTHER_TRANSACTION),
     Rule((Phase.RCPT,), _codes(552), _of_a_crowd, _ever, Then.DEFER_RECIPIENT),
     Rule((Phase.RCPT,), None, _of_sender, lambda past: not past.accepted, Then.NEXT_SENDER),
     Rule((Phase.DATA,), None, _of_sender, _ever, Then.NEXT_SENDER),

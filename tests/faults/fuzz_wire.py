@@ -15,7 +15,7 @@ from lib.net.dialogue import Command, Dialogue
 from lib.pop import plan, pop3
 from lib.pop.plan import Do, Listed, Plan, Rules
 from lib.smtp import smtp, verdict
-from lib.smtp.transaction import content
+from lib.smtp.content import content
 from lib.smtp.verdict import Phase, Then
 from lib.store.journal_facts import ASKED, PROMISED, Entry, Status, uid_key
 from tests.arrivals import cut_at, in_steps

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lib.smtp import transaction
+from lib.smtp import content
 from lib.store import spool, spool_slot
 from tests.faults.careless import Careless
 from tests.faults.hostile import FALSE_ENDS, Office, Twisted, mended
@@ -99,7 +99,7 @@ def test_a_message_that_begins_with_an_end_is_one_message(careless: tuple[Office
 def test_no_end_hides_where_pieces_of_a_message_meet(
     careless: tuple[Office, Careless], at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, names in ((spool, ("BUFFER", "SMALL")), (spool_slot, ("PIECE",)), (transaction, ("PART",))):
+    for module, names in ((spool, ("BUFFER", "SMALL")), (spool_slot, ("PIECE",)), (content, ("PART",))):
         for name in names:
             monkeypatch.setattr(module, name, 9)
     office, receiver = careless

@@ -72,15 +72,15 @@ POSTFIX: dict[str, tuple[dict[str, str], bool]] = {
 
 
 @contextmanager
-def moody(program: str, pki: Pki, name: str) -> Iterator[Moody]:
-    """Run the Postfix of that *name* in POSTFIX, with a policy service beside it."""
+def moody(program: str, pki: Pki, name: str, **limits: str) -> Iterator[Moody]:
+    """Run the Postfix of that *name* in POSTFIX, with a policy service beside it and *limits* of its own."""
     settings, at_the_dot = POSTFIX[name]
     with policy_service() as policy, ExitStack() as stack:
         more = {"smtpd_recipient_restrictions": policy.check}
         if at_the_dot:
             policy.spent = SPAMMER
             more["smtpd_end_of_data_restrictions"] = policy.check
-        yield Moody(stack.enter_context(postfix(program, pki, **SHIPPED, **settings, **more)), policy)
+        yield Moody(stack.enter_context(postfix(program, pki, **{**SHIPPED, **settings, **more, **limits})), policy)
 
 
 @contextmanager

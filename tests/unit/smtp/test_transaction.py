@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from lib.delivery.parcel import Answer, Cause, Errand, Parcel
 from lib.mail.message import scan
 from lib.mail.received import Trace
+from lib.smtp.content import content
 from lib.smtp.smtp import Features, Reply
-from lib.smtp.transaction import IN_DOUBT, PART, State, Transaction, content
+from lib.smtp.transaction import CROWD, IN_DOUBT, State, Transaction
 from lib.smtp.verdict import Past, Then
-from tests.arrivals import cut_at, places, soup
 
 MESSAGE = b"Subject: hi\r\n\r\nbody\r\n"
 ME, YOU, THEM = b"me@x.org", b"you@x.org", b"them@x.org"
@@ -480,6 +480,61 @@ def test_too_many_recipients_are_asked_in_another_transaction(crowd: Reply) -> N
     assert said(heard(again, OK, OK, dots=(OK,))) == {YOU: ("accepted", 250), THEM: ("accepted", 250)}
 
 
+@pytest.mark.parametrize(("over", "most"), [(CROWD - 1, 100), (CROWD, 5), (95, 5)])
+def test_after_a_crowd_no_more_are_asked_than_were_accepted(over: int, most: int) -> None:
+    transaction = heard(errand(*many(5 + over)), *[OK] * 5, *[TOO_MANY] * over, dots=(OK,))
+    assert len(said(transaction)) == 5
+    assert (len(rest(transaction).recipients), rest(transaction).most) == (over, most)
+
+
+def test_at_data_one_of_a_crowd_is_asked_alone() -> None:
+    # Exim's recipients_max_reject with a limit of one.
+    over, too_many = Reply(552, (b"too many recipients",)), Reply(554, (b"Too many recipients",))
+    again = rest(heard(errand(ME, YOU), OK, over, data=too_many))
+    assert (again.recipients, again.most) == ((ME, YOU), 1)
+    assert said(heard(again, NO, data=too_many)) == {ME: ("refused", 550)}
+
+
+# --- a connection that heard too many refusals ------------------------------------------------------------------------
+
+FRESH, OLD = Past(), Past(fresh=False)
+
+
+@pytest.mark.parametrize(
+    ("replies", "past", "may"),
+    [
+        ([NO] * 8, FRESH, True),
+        ([OK, *[NO] * 8], FRESH, True),
+        ([OK, *[TOO_MANY] * 8], FRESH, False),
+        ([OK, *[TOO_MANY] * 8], OLD, True),
+        ([NOT_NOW] * 8, Past(fresh=False, took=True), True),
+        ([BAD_SENDER] * 8, FRESH, True),
+        ([OK, *[BAD_SENDER] * 8], FRESH, True),
+    ],
+)
+def test_it_is_cut_short_only_where_the_next_attempt_has_less_to_ask(
+    replies: list[Reply], past: Past, may: bool
+) -> None:
+    transaction = Transaction(errand(*many(20)), NOTHING, SPARE)
+    transaction.begin(past)
+    transaction.hear_mail(OK)
+    for who, reply in zip(transaction.asked, replies, strict=False):
+        transaction.hear_rcpt(who, reply)
+    assert transaction.may_be_cut_short is may
+
+
+def test_cut_short_for_its_sender_it_goes_on_with_the_next_one() -> None:
+    transaction = Transaction(errand(*many(20)), NOTHING, SPARE)
+    transaction.begin(FRESH)
+    transaction.hear_mail(OK)
+    for who in transaction.asked[:8]:
+        transaction.hear_rcpt(who, BAD_SENDER)
+    transaction.cut_short()
+    assert transaction.closes
+    again = rest(transaction)
+    assert (again.sender, len(again.recipients)) == (b"", 20)
+
+
 @pytest.mark.parametrize("crowd", [TOO_MANY, Reply(552, (b"5.5.3 Too many recipients",))])
 def test_too_many_recipients_when_there_are_none_are_owed(crowd: Reply) -> None:
     # Else they would be asked again for ever.
@@ -839,66 +894,6 @@ def test_an_attempt_decides_or_leaves_each_of_its_recipients_and_comes_to_an_end
             break
     assert statuses.keys() | set(one.recipients) == set(who)
     assert stops == 3 or not one.recipients
-
-
-# --- the content ------------------------------------------------------------------------------------------------------
-
-
-def wire(one: Errand, *body: bytes) -> bytes:
-    return b"".join(content(one, body))
-
-
-def test_a_clean_message_is_sent_as_it_is_with_its_dots_doubled() -> None:
-    message = b"Subject: hi\r\n\r\n.\r\n..\r\nx\r\n"
-    one = errand(ME, message=message)
-    assert wire(one, b"\r\n.\r\n..\r\nx\r\n") == b"Received: by us\r\nSubject: hi\r\n\r\n..\r\n...\r\nx\r\n"
-
-
-def test_a_message_that_is_not_clean_is_mended() -> None:
-    one = errand(ME, clean=False)
-    assert wire(one, b"\n.a\rb\r\r\nc\0") == b"Received: by us\r\nSubject: hi\r\n\r\n..a\r\nb\r\nc\r\n"
-
-
-@pytest.mark.parametrize("clean", [True, False])
-def test_the_caretakers_copy_ends_in_its_closing(clean: bool) -> None:
-    one = replace(errand(ME, clean=clean), opening=b"To: c\r\n\r\n", closing=b"\r\n--end--\r\n")
-    assert wire(one, b"x\r\n") == b"To: c\r\n\r\nx\r\n\r\n--end--\r\n"
-
-
-def test_a_dot_at_the_seams_is_doubled() -> None:
-    one = replace(errand(ME), opening=b".a\r\n", closing=b".c\r\n")
-    assert wire(one, b".b\r", b"\n", b".b\r\n") == b"..a\r\n..b\r\n..b\r\n..c\r\n"
-
-
-@pytest.mark.parametrize("clean", [True, False])
-def test_there_is_always_something_to_send(clean: bool) -> None:
-    one = replace(errand(ME, clean=clean), opening=b"")
-    assert list(content(one, [])) == [b""]
-
-
-def test_a_large_message_comes_in_parts_and_stays_whole() -> None:
-    body = b"x" * 998 + b"\r\n"
-    parts = list(content(errand(ME), [body * 100] * 50))
-    assert b"".join(parts) == b"Received: by us\r\nSubject: hi\r\n" + body * 5000
-    assert len(parts) > 10
-    assert all(PART <= len(part) <= PART + 200_000 for part in parts[:-1])
-
-
-BODY = soup(b"\r\n.", b".", b"\r", b"\n", b"\r\n", b"\0", b"x")
-
-
-@settings(deadline=None)
-@given(BODY, places)
-def test_no_message_ends_its_own_content_or_holds_a_bare_line_end(body: bytes, cuts: list[int]) -> None:
-    one = errand(ME, clean=False)
-    sent = wire(one, *cut_at(body, cuts))
-    assert sent == wire(one, body)
-    assert sent.endswith(b"\r\n")
-    assert b"\r\n.\r\n" not in b"\r\n" + sent
-    assert b"\0" not in sent
-    plain = sent.replace(b"\r\n", b"")
-    assert b"\r" not in plain
-    assert b"\n" not in plain
 
 
 @pytest.mark.parametrize("past", [Past(), Past(fresh=False, took=True), Past(fresh=False, behind=True, unreset=True)])

@@ -262,6 +262,7 @@ def test_too_many_recipients_is_said_of_recipients_only() -> None:
 def test_at_data_it_is_said_of_all_unless_there_is_but_one(said: bytes) -> None:
     assert judge(Phase.DATA, int(said[:3]), said, Past(accepted=2)) is Then.ANOTHER_TRANSACTION
     assert judge(Phase.DATA, int(said[:3]), said, Past(accepted=1)) is (LATER if said.startswith(b"4") else CONTENT)
+    assert judge(Phase.DATA, int(said[:3]), said, Past(accepted=1, crowded=True)) is Then.ANOTHER_TRANSACTION
 
 
 @pytest.mark.parametrize(
