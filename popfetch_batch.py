@@ -239,7 +239,7 @@ def tell(
     if to is None or not (news or duds):
         return []
     host, when = helo.name(settings), datetime.now().astimezone()
-    post = Post(f"popfetch@{host}", to, when, f"<{when.timestamp():.6f}.popfetch@{host}>", place.command)
+    post = Post(helo.address(settings), to, when, f"<{when.timestamp():.6f}.popfetch@{host}>", place.command)
     return place.tell(list(mails(post, news, duds, str(settings.work_path / "duds.dat"))), known, signals)
 
 

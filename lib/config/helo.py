@@ -25,6 +25,23 @@ def name(settings: Settings) -> str:
     return settings.pf_helo_name or full_name() or LITERAL
 
 
+def address(settings: Settings) -> str:
+    """Return from whom our own mails are.
+
+    Never at an address literal: Exim as it is shipped refuses a header that holds one. A short name does not offend it.
+    """
+    literal = settings.pf_helo_name.startswith("[")
+    host = ("" if literal else settings.pf_helo_name) or full_name() or _short() or "localhost"
+    return f"popfetch@{host}"
+
+
+def _short() -> str:
+    try:
+        return values.name_of_host(socket.gethostname())
+    except ValueError:
+        return ""
+
+
 def full_name() -> str:
     """Return the machine's full name, "" if it has none."""
     short = socket.gethostname()

@@ -34,13 +34,14 @@ def name(kind: str, parcel: Parcel) -> bytes:
 class Letters(NamedTuple):
     """Writes letters into *spool* and journal; *origin* routes them.
 
-    *command* is what they tell people to type, *host* what this machine calls itself.
+    *command* is what they tell people to type, *sender* from whom they are, *host* what this machine calls itself.
     """
 
     spool: Spool
     ledger: Ledger
     origin: Callable[[str], Origin]
     command: str
+    sender: str
     host: str
 
     def put(self, account: str, name: bytes, mail: bytes, now: float) -> Parcel | None:
@@ -71,7 +72,7 @@ class Letters(NamedTuple):
         """
         host, when = self.host, datetime.fromtimestamp(now, UTC)
         known = f"<{hashlib.sha256(name).hexdigest()[:32]}.popfetch@{host}>"
-        post = Post(f"popfetch@{host}", to.decode("utf-8", "replace"), when, known, self.command)
+        post = Post(self.sender, to.decode("utf-8", "replace"), when, known, self.command)
         return self.put(PLAIN if plain else CARE, name, write(post), now)
 
     def take_back(self, parcel: Parcel) -> None:

@@ -55,7 +55,7 @@ class Workplace:
         settings = self.settings
         origin = origins(settings)
         terms = Terms(origin(CARE).rules.caretaker or b"", settings.pf_give_up)
-        letters = Letters(self.spool, self.ledger, origin, self.command, helo.name(settings))
+        letters = Letters(self.spool, self.ledger, origin, self.command, helo.address(settings), helo.name(settings))
         clerk = Clerk(self.ledger, self.spool, self.duds, terms, self.streak, watch, time.time, letters)
         accounts = dict(state.accounts)
         while self.buried:

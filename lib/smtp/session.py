@@ -63,7 +63,7 @@ def way(settings: Settings, stop: Stop = never) -> Way:
     lmtp = settings.pf_smtp_protocol == "lmtp"
     server, patience = settings.pf_smtp_server, float(settings.pf_smtp_timeout)
     name = settings.pf_helo_name or helo.full_name()
-    spare = settings.pf_dflt_address or f"popfetch@{name or helo.LITERAL}"
+    spare = settings.pf_dflt_address or helo.address(settings)
     tls, authorities = settings.pf_smtp_tls, settings.pf_tls_ca
     return Way(server, lmtp, tls, authorities, login, patience, name, spare.encode())
 

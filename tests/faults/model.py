@@ -314,7 +314,7 @@ class World:
     def _pass(self, breaks: int | None) -> None:
         with stores.opened(self.settings, self.row, "popfetch") as place:
             ends = Ends(CARETAKER if self.ways.caretaker else b"", self.settings.pf_give_up)
-            letters = Letters(place.spool, place.ledger, self._origin, "popfetch", "us.example")
+            letters = Letters(place.spool, place.ledger, self._origin, "popfetch", "popfetch@us.example", "us.example")
             clerk = Clerk(place.ledger, place.spool, place.duds, ends, place.streak, Unwatched(), self.now, letters)
             self._clerk, self._halted = clerk, False
             try:

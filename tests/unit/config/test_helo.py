@@ -82,3 +82,20 @@ def test_no_name_server_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_machine_without_a_hosts_file_has_no_other_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helo, "Path", lambda *_: Path("/nonexistent/hosts"))
     assert helo._hosts() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "address"),
+    [
+        ("ship.example.org", "", "popfetch@ship.example.org"),
+        ("ship.example.org", "mail.example.org", "popfetch@mail.example.org"),
+        ("ship.example.org", "[192.0.2.5]", "popfetch@ship.example.org"),
+        ("vm", "", "popfetch@vm"),
+        ("vm", "[IPv6:2001:db8::5]", "popfetch@vm"),
+        ("", "", "popfetch@localhost"),
+        ("evil (x)\r\nX-Evil: 1", "", "popfetch@localhost"),
+    ],
+)
+def test_our_own_mails_are_from_no_literal(named: Named, name: str, wanted: str, address: str) -> None:
+    named(name)
+    assert helo.address(Settings(pf_helo_name=wanted)) == address
