@@ -87,6 +87,10 @@ class ReceiverError(PopfetchError):
     exit = Exit.OWED
 
 
+class BusyError(ReceiverError):
+    """It takes no connection at the moment; in another one it may."""
+
+
 class ThreadError(PopfetchError):
     """The system gives no further thread to deliver or to fetch with."""
 

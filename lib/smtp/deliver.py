@@ -31,6 +31,7 @@ LOG = logging.getLogger("popfetch.deliver")
 OF_THE_MESSAGE = {Then.OUT_OF_STEP, Then.BREAK_OFF, Then.DEFER_MESSAGE, Then.IN_DOUBT}
 # After these nothing may be said, QUIT included: it might be taken for content.
 MUTE = {Then.OUT_OF_STEP, Then.IN_DOUBT}
+WORN = {Then.USED_UP, Then.NEXT_SENDER}
 BREAKS = {Then.OUT_OF_STEP, Then.BREAK_OFF}
 
 
@@ -46,6 +47,7 @@ class Deliver:
         self._announced: deque[Transaction] = deque()
         self._in_hand: Transaction | None = None
         self._limit = 0  # messages that this connection may carry
+        self._left = False  # the one before worked, and was ended by us
 
     def run(self) -> None:
         """Carry errands until there are no more.
@@ -104,9 +106,13 @@ class Deliver:
         """See to it that there is a connection that takes a message. ReceiverError, StoppedError."""
         courier = self._courier
         if courier.connected and (self._worn or courier.spoilt):
+            self._left = self._worn
             courier.close()
         if not courier.connected:
-            courier.open()
+            if self._left and not self._health.others(courier):
+                courier.reopen()
+            else:
+                courier.open()
         if not courier.begun:
             self._limit = self._health.limit()
 
@@ -173,6 +179,7 @@ class Deliver:
         courier = self._courier
         self._announced.popleft()
         if transaction.closes:
+            self._left = transaction.end.then in WORN and not transaction.end.words
             if transaction.end.then in MUTE:
                 courier.abandon()
             else:

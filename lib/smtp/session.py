@@ -12,8 +12,8 @@ from typing import NamedTuple
 from lib.auth import sasl
 from lib.config import helo, password
 from lib.config.settings import HostPort, Settings, Tls, UnixPath
-from lib.errors import LostError, PeerError, ReceiverError, SilenceError, StoppedError, TlsError
-from lib.halt import Halt, Stop, never
+from lib.errors import BusyError, LostError, PeerError, ReceiverError, SilenceError, StoppedError, TlsError
+from lib.halt import Deadline, Halt, Stop, never
 from lib.net.dialogue import Command, Dialogue
 from lib.net.wire import Trust, Wire
 from lib.smtp import smtp, verdict
@@ -82,6 +82,7 @@ class Courier:
         self.begun = self.taken = self.refusals = 0  # transactions, messages and refused commands of this connection
         self.unreset = False  # the receiver may still hold a transaction
         self._heard: deque[tuple[Command, Reply]] = deque()
+        self._greeting = False  # it was heard
 
     @property
     def connected(self) -> bool:
@@ -99,17 +100,32 @@ class Courier:
         return b"PIPELINING" in self.features
 
     def open(self) -> None:
-        """Connect, greet, encrypt, log in; ReceiverError when any of it fails, StoppedError."""
+        """Connect, greet, encrypt, log in; ReceiverError when any of it fails, StoppedError.
+
+        BusyError when it takes no connection now.
+        """
+        self._greeting = False
         try:
             self._open()
         except (LostError, PeerError, TlsError) as error:
             self.close()
-            raise ReceiverError(
-                f"the receiver does not take mail: {error}: see pf_smtp_server and pf_smtp_tls"
-            ) from error
+            told = f"the receiver does not take mail: {error}: see pf_smtp_server and pf_smtp_tls"
+            left = type(error) is LostError and not self._greeting
+            raise (BusyError if left else ReceiverError)(told) from error
         except (ReceiverError, StoppedError):
             self.close()
             raise
+
+    def reopen(self) -> None:
+        """Open one behind another that worked, like open(); a receiver that is busy is given a moment or two."""
+        for pause in verdict.PAUSES:
+            try:
+                self.open()
+            except BusyError:
+                Deadline.after(pause, self._halt.begun).sleep()
+            else:
+                return
+        self.open()
 
     def _open(self) -> None:
         place = self.way.place
@@ -125,6 +141,7 @@ class Courier:
             self.wire.start_tls(self._trust())
         self.dialogue = Dialogue(smtp.Framer())
         self._greeted()
+        self._greeting = True
         self._hello()
         if self.way.tls is Tls.STARTTLS:
             self._start_tls()
@@ -193,7 +210,8 @@ class Courier:
 
     def _check(self, phase: Phase, reply: Reply) -> Reply:
         if verdict.judge(phase, reply.code, reply.words) is not Then.GO:
-            raise ReceiverError(f"{self.way} takes no mail now ({phase.name}: {visible(reply.words)}){HINTS[phase]}")
+            kind = BusyError if phase is Phase.GREETING and verdict.busy(reply.code) else ReceiverError
+            raise kind(f"{self.way} takes no mail now ({phase.name}: {visible(reply.words)}){HINTS[phase]}")
         return reply
 
     def ask(self, command: Command) -> Reply:

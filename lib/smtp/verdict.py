@@ -210,6 +210,11 @@ def closing(code: int) -> bool:
     return code in CLOSING
 
 
+def busy(code: int) -> bool:
+    """Say whether a greeting of *code* may be another one in a moment."""
+    return code // 100 == 4
+
+
 def refused(code: int) -> bool:
     """Say whether a receiver counts *code* as an error of ours."""
     return code >= 400
@@ -238,6 +243,13 @@ def lost(stage: Stage, past: Past, *, nonsense: bool) -> Then:
     if nonsense:
         return Then.OUT_OF_STEP
     return Then.USED_UP if stage is Stage.BETWEEN and past.took else Then.BREAK_OFF
+
+
+PAUSES = (0.2, 0.8, 2.0)
+"""Seconds after which a receiver is asked again that takes no connection right behind one of ours.
+
+It may still count that one (Exim's smtp_accept_max), or be starting again.
+"""
 
 
 # --- a message that was not taken, and what that says of the receiver -------------------------------------------------

@@ -30,7 +30,7 @@ EXIMS = {
 OPENSMTPDS = {"eight messages a connection": "smtp limit max-mails 8"}
 POSTFIXES = {
     "one connection at a time": {**RATE, "smtpd_client_connection_count_limit": "1"},
-    "three errors": {"smtpd_soft_error_limit": "1", "smtpd_hard_error_limit": "3"},
+    "three errors": {"smtpd_hard_error_limit": "3", "smtpd_error_sleep_time": "0"},
     "little junk": {"smtpd_junk_command_limit": "1"},
 }
 CASES = [

@@ -6,9 +6,11 @@ from threading import Event
 import pytest
 
 from lib.run import pool
+from lib.smtp import verdict
 from tests.passes import Conf, RunPass, account
 from tests.peer import peer
 from tests.played import Given
+from tests.scenario.conftest import Mailbox, Receiver
 from tests.scenario.mails import mail, spooled
 
 POP = """
@@ -207,3 +209,32 @@ def test_a_connection_that_the_receiver_closed_meanwhile_is_opened_again(
         path = conf(account(p.port, "to=b@example.org"), pf_smtp_server=f"127.0.0.1:{mx.port}")
         assert run_pass(path) == (0, "", "")
     assert spooled(work) == []
+
+
+NOBODY = mail("X-Rcpt-To: " + ", ".join(f"n{number}@example.org" for number in range(9)))
+REFUSALS = "".join(f"C: RCPT TO:<n{number}@example.org>\nS: 550 5.1.1 nobody\n" for number in range(8))
+THE_LAST = GREETED + "C: MAIL FROM:<>\nS: 250 ok\nC: RCPT TO:<n8@example.org>\nS: 550 5.1.1 nobody\nC: QUIT"
+BUSY = "S: 421 one connection at a time\nC: QUIT\n== next\n"
+
+
+@pytest.mark.parametrize("busy", ["", BUSY, BUSY * 3, "-- cut\n== next\n", BUSY + "-- cut\n== next\n"])
+def test_a_receiver_that_counts_the_connection_before_is_given_a_moment(
+    receiver: Receiver, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, busy: str
+) -> None:
+    monkeypatch.setattr(verdict, "PAUSES", (0.01, 0.01, 0.01))
+    mailbox.put(NOBODY)
+    first = f"{GREETED}\nC: MAIL FROM:<>\nS: 250 ok\n{REFUSALS}\nC: QUIT\n== next\n"
+    passed = receiver(first + busy + THE_LAST)
+    assert (passed.code, mailbox.left) == (65, [])
+
+
+@pytest.mark.parametrize("greeting", ["S: 554 not you\nC: QUIT", BUSY * 3 + "S: 421 one at a time\nC: QUIT"])
+def test_one_that_goes_on_refusing_is_the_receiver(
+    receiver: Receiver, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, greeting: str
+) -> None:
+    monkeypatch.setattr(verdict, "PAUSES", (0.01, 0.01, 0.01))
+    mailbox.put(NOBODY)
+    first = f"{GREETED}\nC: MAIL FROM:<>\nS: 250 ok\n{REFUSALS}\nC: QUIT\n== next\n"
+    passed = receiver(first + greeting)
+    assert (passed.code, len(mailbox.left)) == (75, 1)
+    assert passed.err.count("takes no mail now (GREETING: ") == 1

@@ -87,6 +87,44 @@ def test_those_that_are_too_many_get_it_at_once_in_another_transaction(
     assert passed.data["[b]"] == passed.data["[taken]"]
 
 
+def people(count: int) -> list[str]:
+    return [f"u{number}" for number in range(count)]
+
+
+def for_all(who: list[str]) -> bytes:
+    return mail("Return-Path: <a@far.example>", "X-Rcpt-To: " + ", ".join(f"{one}@example.org" for one in who))
+
+
+def rcpts(who: list[str], reply: str) -> str:
+    return "".join(rcpt(one, reply) for one in who)
+
+
+@each_way
+@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize("words", ["452 too many recipients", "552 5.5.3 Too many recipients"])
+def test_a_crowd_gets_it_in_parts_of_what_the_receiver_takes(
+    receiver: Receiver, mailbox: Mailbox, greeted: str, limit: int, words: str
+) -> None:
+    who = people(5 * limit + 10)
+    mailbox.put(for_all(who))
+    part = "C: DATA\nS: 354 go on\nC. [part]\nS: 250 taken\n"
+    script = greeted + rcpts(who[:limit], "250 ok") + rcpts(who[limit:], words) + part + "C: QUIT\n== next\n" + greeted
+    parts = [rcpts(who[at : at + limit], "250 ok") + part for at in range(limit, len(who), limit)]
+    passed = receiver(script + "C: MAIL FROM:<a@far.example>\nS: 250 ok\n".join(parts) + "C: QUIT")
+    assert (passed.code, passed.err, mailbox.left) == (0, "", [])
+
+
+@pytest.mark.parametrize("reply", ["550 5.1.8 Sender address rejected", "450 4.1.8 <a@far.example>: no such domain"])
+def test_a_sender_that_is_refused_at_many_recipients_is_followed_by_none(
+    receiver: Receiver, mailbox: Mailbox, reply: str
+) -> None:
+    who = people(30)
+    mailbox.put(for_all(who))
+    null = GREETED.replace("a@far.example", "")
+    passed = receiver(GREETED + rcpts(who[:8], reply) + "C: QUIT\n== next\n" + null + rcpts(who, "250 ok") + TAKEN)
+    assert (passed.code, passed.err, mailbox.left) == (0, "", [])
+
+
 @each_way
 def test_when_even_one_is_too_many_it_is_owed(receiver: Receiver, mailbox: Mailbox, greeted: str) -> None:
     mailbox.put(mail("Return-Path: <a@far.example>", "X-Rcpt-To: b@example.org"))
