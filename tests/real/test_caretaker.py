@@ -126,13 +126,12 @@ def test_duds_are_read_by_pythons_mailbox_byte_for_byte(office: Office, work: Pa
     samples = [first, mail.dots(2, 2000), mail.multipart(3, 2000)]
     buried(office, *samples, whom=STRANGER)
     with closing(mailbox.mbox(work / "duds.dat", create=False)) as box:
-        assert len(box) == len(samples)
-        for key, sample in zip(box.keys(), samples, strict=True):
-            dud = box[key]
+        for dud in box:
             assert dud["X-POPFetch-Dud-For"] == STRANGER
             assert "550 5.1.1" in dud["X-POPFetch-Dud-Why"]
-            octets = QUOTED.sub(rb"\1", box.get_bytes(key).replace(b"\r\n", b"\n"))
-            assert octets.partition(b"From: Ren")[2] == sample.wanted.partition(b"From: Ren")[2]
+        octets = [QUOTED.sub(rb"\1", box.get_bytes(key).replace(b"\r\n", b"\n")) for key, _ in box.items()]
+    found = sorted(each.partition(b"From: Ren")[2] for each in octets)
+    assert found == sorted(sample.wanted.partition(b"From: Ren")[2] for sample in samples)
 
 
 def test_a_dud_is_sent_again_once_the_cause_is_mended_and_leaves_the_file(office: Office, work: Path) -> None:
