@@ -76,6 +76,8 @@ class Pool:
                 self.ending.look()
         if self._greeted is not None:
             self._greeted.close()
+        if self.health.advice and not self.ending.halt.halted:
+            self.ending.complaints.append(ReceiverError(self.health.advice))
 
     # --- the threads ------------------------------------------------------------------------------------------------
 

@@ -222,7 +222,9 @@ class Deliver:
             self._health.stumbled()
         if then in BREAKS:
             self._note("out of step" if then is Then.OUT_OF_STEP else "broken off", words)
-        found = self._health.failed(rest, then, fresh=fresh, slow=slow)
+        hint = transaction.end.hint
+        advice = f"the receiver would not take a message: {visible(words)}{hint}" if hint else ""
+        found = self._health.failed(rest, then, fresh=fresh, slow=slow, advice=advice)
         if found is Next.AT_ONCE:
             self._todo.appendleft(rest)
             return
@@ -236,7 +238,7 @@ class Deliver:
             self._work.put_behind(rest)
         if found is Next.STOPS:
             told = f"the receiver would not take {self._health.in_a_row} messages in a row"
-            raise ReceiverError(f"{told}: {visible(words)}{transaction.end.hint}")
+            raise ReceiverError(f"{told}: {visible(words)}{hint}")
 
     def _stopped(self, transaction: Transaction) -> None:
         """Leave all as it is: who was halted tells nothing of the receiver, or of a message whose dot is not out."""

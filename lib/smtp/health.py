@@ -32,6 +32,7 @@ class Health:
         self._row: set[tuple[str, str]] = set()  # messages that failed since one was taken
         self._proofs: dict[int, int] = {}
         self._probed = False
+        self._advice = ""
         self._down = self._told = self._passed = self._stopped = False
 
     # --- connections ------------------------------------------------------------------------------------------------
@@ -80,13 +81,14 @@ class Health:
                 if proofs >= PROOFS:
                     self._learned = self._learned._replace(limit=errand.used_up)
 
-    def failed(self, errand: Errand, then: Then, *, fresh: bool, slow: bool) -> Next:
-        """Note that a message was not taken now, and return what becomes of it.
+    def failed(self, errand: Errand, then: Then, *, fresh: bool, slow: bool, advice: str = "") -> Next:
+        """Note that a message was not taken now, and return what becomes of it; *advice* names a setting that may help.
 
         A receiver that was silent (*slow*) is not given more chances because the pass before gave it few.
         """
         key = errand.parcel.account, errand.parcel.key
         with self._lock:
+            self._advice = self._advice or advice
             enough = verdict.ENOUGH if slow else verdict.enough(self._learned.stopped)
             failure = Failure(then, errand.tried, fresh, len(self._row - {key}), enough)
             found = verdict.weigh(failure)
@@ -100,6 +102,11 @@ class Health:
     def in_a_row(self) -> int:
         """How many messages have failed since one was taken."""
         return len(self._row)
+
+    @property
+    def advice(self) -> str:
+        """What to tell of a receiver that took nothing in this pass and yet is not known to be down, "" for nothing."""
+        return "" if self._passed or self._down else self._advice
 
     # --- what it cannot bear ----------------------------------------------------------------------------------------
 

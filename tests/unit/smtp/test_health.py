@@ -49,6 +49,26 @@ def test_a_receiver_that_is_condemned_is_down_whoever_works() -> None:
     assert health.down()
 
 
+# --- a setting that may help -------------------------------------------------------------------------------------------
+
+
+def test_advice_is_given_where_nothing_was_taken() -> None:
+    health = Health()
+    assert health.advice == ""
+    health.failed(errand("a"), BREAK, fresh=True, slow=False, advice="see pf_smtp_tls")
+    failed(health, errand("b"), BREAK)
+    assert health.advice == "see pf_smtp_tls"
+
+
+def test_none_is_needed_where_a_message_was_taken_or_the_receiver_is_down() -> None:
+    well, down = Health(), Health()
+    for health in (well, down):
+        health.failed(errand("a"), BREAK, fresh=True, slow=False, advice="see pf_smtp_tls")
+    well.taken(errand("b"))
+    down.condemn()
+    assert (well.advice, down.advice) == ("", "")
+
+
 # --- messages ---------------------------------------------------------------------------------------------------------
 
 
