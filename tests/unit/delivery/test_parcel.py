@@ -10,7 +10,7 @@ import pytest
 from lib.delivery.parcel import Errand, Parcel, Post
 from lib.mail.message import scan
 from lib.mail.received import Trace
-from lib.smtp.transaction import content
+from lib.smtp.content import content
 
 LONG = 20.0  # seconds: only a test that fails waits so long
 MESSAGE = b"From nobody\nSubject: hi\r\n\r\nbody\r\n"

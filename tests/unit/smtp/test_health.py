@@ -49,7 +49,7 @@ def test_a_receiver_that_is_condemned_is_down_whoever_works() -> None:
     assert health.down()
 
 
-# --- a setting that may help -------------------------------------------------------------------------------------------
+# --- a setting that may help ------------------------------------------------------------------------------------------
 
 
 def test_advice_is_given_where_nothing_was_taken() -> None:
