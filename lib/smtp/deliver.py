@@ -138,9 +138,9 @@ class Deliver:
         if not transaction.commands:
             return
         courier, health = self._courier, self._health
-        others = not transaction.errand.turned_away and health.others(courier)
-        behind, unreset = transaction.past.behind, courier.unreset
-        transaction.begin(Past(not courier.begun, courier.taken > 0, 0, health.passed, others, behind, unreset))
+        fresh, behind, unreset = not courier.begun, transaction.past.behind, courier.unreset
+        others = fresh and not transaction.errand.turned_away and health.others(courier)
+        transaction.begin(Past(fresh, courier.taken > 0, 0, health.passed, others, behind, unreset))
         courier.begun += 1
         exchange.hear_envelope(courier, transaction)
         if transaction.state is State.CONTENT:
@@ -189,22 +189,20 @@ class Deliver:
         else:
             courier.unreset = transaction.unreset
         result = transaction.result()
-        rest = replace(result.errand, recipients=result.left)
         if transaction.end.then in OF_THE_MESSAGE:
-            self._failed(transaction, result, rest, slow=slow)
+            self._failed(transaction, result, slow=slow)
             return
-        self._tell(rest, result.answers, result.left)
+        self._tell(result.errand, result.answers, result.left)
         if transaction.taken:
             courier.taken += 1
-            self._health.taken(transaction.errand)
-            self._health.carried(courier.taken)
-        self._go_on(transaction, rest)
+            self._health.taken(transaction.errand, courier.taken)
+        if result.left:
+            self._go_on(transaction, replace(result.errand, recipients=result.left))
 
     def _go_on(self, transaction: Transaction, rest: Errand) -> None:
         """Ask those who are left, over this connection or the next; ReceiverError where that cannot be."""
         then, words = transaction.end.then, transaction.end.words
-        if rest.recipients:
-            self._todo.appendleft(rest)
+        self._todo.appendleft(rest)
         if then is Then.USED_UP and words:
             rest.used_up = self._courier.taken
             self._note("used up", words)
@@ -215,8 +213,9 @@ class Deliver:
             self._health.condemn()
             raise ReceiverError(f"the receiver takes no mail now: {visible(words)}{transaction.end.hint}")
 
-    def _failed(self, transaction: Transaction, result: Result, rest: Errand, *, slow: bool) -> None:
+    def _failed(self, transaction: Transaction, result: Result, *, slow: bool) -> None:
         """Put off a message that was not taken: at once to a new connection, behind all others, or to a later pass."""
+        rest = replace(result.errand, recipients=result.left)
         then, words, fresh = transaction.end.then, transaction.end.words, transaction.past.fresh
         if then is Then.OUT_OF_STEP and transaction.past.behind:
             self._health.stumbled()

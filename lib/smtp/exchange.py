@@ -35,13 +35,11 @@ def hear_envelope(courier: Courier, transaction: Transaction) -> None:
     if not transaction.known or not (transaction.hear_mail(said(mail)) or ahead):
         return
     for who, rcpt in zip(transaction.asked, rcpts, strict=True):
-        if not transaction.known:
-            return
         transaction.hear_rcpt(who, said(rcpt))
         if courier.refusals >= MOST_REFUSALS and who != transaction.asked[-1] and transaction.may_be_cut_short:
             transaction.cut_short()
-    if not transaction.known:
-        return
+        if not transaction.known:
+            return
     if ahead or transaction.accepted:
         transaction.hear_data(said(data))
     else:

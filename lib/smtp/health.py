@@ -71,10 +71,14 @@ class Health:
         """Say whether a message was taken in this pass."""
         return self._passed
 
-    def taken(self, errand: Errand) -> None:
-        """Note that a message was taken, and which limit of a connection that proves."""
+    def taken(self, errand: Errand, carried: int) -> None:
+        """Note that a message was taken, the *carried*-th over its connection; that may prove a limit, or refute it."""
+        if self._passed and not (self._row or errand.used_up or self._learned.limit):
+            return  # as with most of them
         with self._lock:
             self._passed = True
+            if 0 < self._learned.limit < carried:
+                self._learned, self._proofs = self._learned._replace(limit=0), {}
             self._row.clear()
             if errand.used_up:
                 proofs = self._proofs[errand.used_up] = self._proofs.get(errand.used_up, 0) + 1
@@ -128,12 +132,6 @@ class Health:
         with self._lock:
             probed, self._probed = self._probed, True
             return self._learned.limit if probed else 0
-
-    def carried(self, messages: int) -> None:
-        """Note that a connection has taken so many."""
-        with self._lock:
-            if 0 < self._learned.limit < messages:
-                self._learned, self._proofs = self._learned._replace(limit=0), {}
 
     @property
     def learned(self) -> Learned:

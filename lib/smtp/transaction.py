@@ -371,6 +371,8 @@ class Transaction:
             answers = {who: said for who, said in answers.items() if said.words == NO_UTF8}
             left = tuple(who for who in self.errand.recipients if who not in answers)
             return Result(self.errand, answers, left)
+        if len(answers) == len(self.errand.recipients):
+            return Result(self._again, answers)
         if self.end.then not in CLOSES:
             decided = {who: said for who, (then, said) in self._held.items() if then is not Then.ANOTHER_TRANSACTION}
             answers = answers | decided if decided else answers

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.scenario.conftest import Server
+from tests.scenario.conftest import Mailbox, Receiver, Server
 from tests.scenario.mails import mail
 from tests.scenario.pop import LOGIN, end, numbered, retr
 
@@ -94,3 +94,50 @@ def test_a_server_that_stumbles_is_spared_from_then_on(server: Server, monkeypat
     again = server(session(f"{login}{CAPA}", 3), option=option, given=MAIL)
     assert again.code == 0
     assert again.rounds >= 11  # one command at a time, in the next pass too
+
+
+# --- the receiver's side ----------------------------------------------------------------------------------------------
+
+GREETED = "-- call all_fetched\n-- latency 0.05\nS: 220 mx.example\nC* EHLO *\nS: 250-mx.example\nS: 250 {}\n"
+
+
+def letters(number: int) -> list[bytes]:
+    return [mail("Return-Path: <a@far.example>", "To: b@example.org", f"Subject: {one}") for one in range(number)]
+
+
+def ahead(number: int, refused: int = -1) -> str:
+    """Return so many messages with PIPELINING; the envelope of each goes out with the content before."""
+    envelope = "C: MAIL FROM:<a@far.example>\nC: RCPT TO:<b@example.org>\nC: DATA\n"
+    said = envelope
+    for one in range(number):
+        following = envelope if one < number - 1 else ""
+        if one == refused:
+            said += f"S: 250 ok\nS: 550 no\nS: 554 nobody\nC: RSET\n{following}S: 250 flushed\n"
+        else:
+            said += f"S: 250 ok\nS: 250 ok\nS: 354 go on\nC.\n{following}S: 250 taken\n"
+    return said
+
+
+@pytest.mark.parametrize("number", [1, 5, 20])
+def test_a_message_costs_one_round_trip_to_a_receiver_with_pipelining(
+    receiver: Receiver, mailbox: Mailbox, number: int
+) -> None:
+    mailbox.put(*letters(number))
+    passed = receiver(f"{GREETED.format('PIPELINING')}{ahead(number)}C: QUIT", given=mailbox.fetched(number))
+    assert passed[:3] == (0, "", "")
+    assert number + 2 <= passed.rounds <= number + 4  # greeting and EHLO besides; a busy machine makes us look silent
+
+
+def test_a_refusal_with_its_rset_costs_none_more(receiver: Receiver, mailbox: Mailbox) -> None:
+    mailbox.put(*letters(6))
+    passed = receiver(f"{GREETED.format('PIPELINING')}{ahead(6, refused=2)}C: QUIT", given=mailbox.fetched(6))
+    assert passed.code == 65
+    assert 8 <= passed.rounds <= 10
+
+
+def test_without_pipelining_it_costs_four(receiver: Receiver, mailbox: Mailbox) -> None:
+    mailbox.put(*letters(3))
+    one = "C* MAIL *\nS: 250 ok\nC* RCPT *\nS: 250 ok\nC: DATA\nS: 354 go on\nC.\nS: 250 taken\n"
+    passed = receiver(f"{GREETED.format('8BITMIME')}{one * 3}C: QUIT", given=mailbox.fetched(3))
+    assert passed[:3] == (0, "", "")
+    assert 14 <= passed.rounds <= 16

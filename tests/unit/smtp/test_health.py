@@ -92,7 +92,7 @@ def test_a_message_that_is_taken_between_them_resets_the_count() -> None:
     for key in "abcdef":
         assert failed(health, errand(key)) is Next.WAITS
         if key in "bd":
-            health.taken(errand("x"))
+            health.taken(errand("x"), 1)
     assert health.in_a_row == 2
     assert health.passed
 
@@ -125,7 +125,7 @@ def test_after_a_pass_that_ended_like_that_more_are_needed_unless_it_was_silent(
 def test_a_pass_that_ended_otherwise_is_no_such_pass(taken: bool, stopped: int) -> None:
     health = Health(Learned(stopped=1))
     if taken:
-        health.taken(errand("a"))
+        health.taken(errand("a"), 1)
     assert health.learned.stopped == stopped
 
 
@@ -140,19 +140,19 @@ def used_up(number: int) -> Errand:
 
 def test_a_limit_is_known_when_two_connections_ended_at_it_and_a_fresh_one_went_on() -> None:
     health = Health()
-    health.taken(used_up(100))
+    health.taken(used_up(100), 1)
     assert (health.limit(), health.learned.limit) == (0, 0)
-    health.taken(used_up(7))
-    health.taken(used_up(100))
+    health.taken(used_up(7), 1)
+    health.taken(used_up(100), 1)
     assert (health.limit(), health.learned.limit) == (100, 100)
 
 
 def test_the_first_connection_of_a_pass_shows_whether_a_limit_still_holds() -> None:
     health = Health(Learned(limit=10))
     assert [health.limit(), health.limit()] == [0, 10]
-    health.carried(10)
+    health.taken(errand("x"), 10)
     assert health.learned.limit == 10
-    health.carried(11)
+    health.taken(errand("x"), 11)
     assert (health.limit(), health.learned.limit) == (0, 0)
 
 
