@@ -33,7 +33,6 @@ HINTS = {
     Phase.TLS: ": see pf_smtp_tls",
     Phase.AUTH: ": see pf_smtp_user and pf_smtp_password",
 }
-NEEDS_TLS = 530  # whatever the mechanism
 LOOPBACK = re.compile(r"127\.|::1$|$")
 
 
@@ -167,7 +166,7 @@ class Courier:
         assert self.wire is not None  # noqa: S101 - it has just answered
         name = own_name(self.way.helo, self.wire)
         reply = self.ask(smtp.hello(b"LHLO" if self.way.lmtp else b"EHLO", name))
-        if reply.code // 100 == 5 and reply.code != 530 and not self.way.lmtp:
+        if verdict.knows_no_ehlo(reply.code) and not self.way.lmtp:
             reply = self._must(Phase.HELLO, smtp.hello(b"HELO", name))
             self.features = Features({})
             return
@@ -190,10 +189,10 @@ class Courier:
             raise ReceiverError(f"{self.way} offers no login that we know: see pf_smtp_user and pf_smtp_tls")
         reply = self._try(Login(names[0], login))
         for name in names[1:]:
-            if reply.code // 100 == 5 and reply.code != NEEDS_TLS:
+            if verdict.refuses_this_login(reply.code):
                 reply = self._try(Login(name, login))
         self._check(Phase.AUTH, reply)
-        if reply.code // 100 != 2:
+        if verdict.asks_on(reply.code):
             raise ReceiverError(f"{self.way} does not end the login: see pf_smtp_user")
 
     def _try(self, login: Login) -> Reply:
@@ -201,7 +200,7 @@ class Courier:
         reply = self.ask(login.opening())
         while reply.code == smtp.CHALLENGE:
             reply = self.ask(login.answer(reply.lines[0]))
-        if reply.code // 100 == 2 and not login.proved:
+        if verdict.fine(Phase.AUTH, reply.code) and not (verdict.asks_on(reply.code) or login.proved):
             raise ReceiverError(f"{self.way} does not prove that it knows the password: see pf_smtp_user")
         return reply
 

@@ -81,6 +81,8 @@ TABLE: dict[Phase, dict[int, Then]] = {
 # connection.
 CLOSING = frozenset((421, 454, 530, 535, 538))
 
+NEEDS_TLS = 530
+
 # Settings of ours that can help against some words, whatever the phase.
 HINTS = dict.fromkeys((454, 530, 535, 538), ": see pf_smtp_tls and pf_smtp_user")
 HELO_HINT = ": see pf_helo_name"
@@ -213,6 +215,21 @@ def closing(code: int) -> bool:
 def busy(code: int) -> bool:
     """Say whether a greeting of *code* may be another one in a moment."""
     return code // 100 == 4
+
+
+def knows_no_ehlo(code: int) -> bool:
+    """Say whether a server that answers EHLO so may yet know HELO (RFC 5321 §3.2); one that wants TLS first does."""
+    return code // 100 == 5 and code not in CLOSING
+
+
+def asks_on(code: int) -> bool:
+    """Say whether a server that answers AUTH so waits for a further response (RFC 4954 §4)."""
+    return code // 100 == 3
+
+
+def refuses_this_login(code: int) -> bool:
+    """Say whether another mechanism may yet be taken: not where TLS is wanted first, whatever the mechanism."""
+    return code // 100 == 5 and code != NEEDS_TLS
 
 
 def refused(code: int) -> bool:

@@ -107,6 +107,25 @@ def test_bad_sequence_of_commands_is_out_of_step(phase: Phase, then: Then, past:
     assert judge(phase, 503, words(503), past) is then
 
 
+@pytest.mark.parametrize(
+    ("code", "known"), [(500, False), (502, False), (550, False), (530, True), (421, True), (250, True)]
+)
+def test_who_may_yet_know_helo(code: int, known: bool) -> None:
+    assert verdict.knows_no_ehlo(code) is not known
+
+
+@pytest.mark.parametrize(("code", "more"), [(334, True), (235, False), (535, False)])
+def test_who_asks_for_a_further_response(code: int, more: bool) -> None:
+    assert verdict.asks_on(code) is more
+
+
+@pytest.mark.parametrize(
+    ("code", "another"), [(535, True), (504, True), (534, True), (530, False), (454, False), (235, False)]
+)
+def test_whose_login_another_mechanism_may_help(code: int, another: bool) -> None:
+    assert verdict.refuses_this_login(code) is another
+
+
 # --- HELO -------------------------------------------------------------------------------------------------------------
 
 OF_HELO = [
