@@ -19,6 +19,9 @@ COMMANDS = ("CONNECT", "EHLO,HELO", "MAIL", "RCPT", "DATA", ".")
 # Where a hard error is the message's: it becomes a dud.
 BLAMED = {("-f", command) for command in ("MAIL", "RCPT", "DATA", ".")}
 
+# Where it may have been taken: from the second time on an hour passes before the next try.
+IN_DOUBT = {("-q", ".")}
+
 
 @pytest.fixture
 def office(dovecot: Dovecot, postfix: Postfix, pki: Pki, conf: Conf, run_pass: RunPass) -> Office:
@@ -34,7 +37,7 @@ def test_a_receiver_that_fails_costs_no_message(
     office.dovecot.fill(user, [sample.sent for sample in samples])
     line = pop3s(office.dovecot, user, f"to={address}")
     bad = office.settings(line, pf_smtp_server=f"127.0.0.1:{sink(way, command)}")
-    for _ in range(2):
+    for _ in range(1 if (way, command) in IN_DOUBT else 2):
         code, out, err = office.run_pass(bad)
         assert (code, out) == (75, "") or (way, command) in BLAMED
         assert err or code == 0

@@ -136,10 +136,7 @@ def test_no_setting_is_named_once_another_message_was_taken(receiver: Receiver, 
     ("script", "end"),
     [
         (ENVELOPE + "S: 421 going down", QUIT),
-        (ENVELOPE + "S: 530 5.7.0 Must issue a STARTTLS command first", QUIT),
         (RCPT + "S: 421 going down", QUIT),
-        (RCPT + "S: 454 4.7.0 TLS not available", QUIT),
-        (RCPT + "S: 530 authentication required", QUIT),
         (DATA + "S: 421 going down", QUIT),
         (CONTENT + "S: 421 going down", QUIT),
         # replies that make no sense where they are given: nothing more may be said
@@ -177,7 +174,6 @@ GROUP = """
         "S: 421 going down\nS: 503 no\nS: 503 no",
         "S: 250 ok\nS: 421 going down",
         "S: 250 ok\nS: 250 ok\nS: 421 going down",
-        "S: 530 login first\nS: 530 login first\nS: 530 login first",
         "S: 250 ok\nS: 250 ok\nS: 354 go on\nC. [one]\nS: 421 going down",
         # behind a refused MAIL a recipient is accepted: of which transaction?
         "S: 553 no\nS: 250 ok\nS: 354 go on",
@@ -190,6 +186,27 @@ def test_in_a_group_as_well(receiver: Receiver, mailbox: Mailbox, work: Path, re
     script = f"{GROUP}{replies}\n-- cut"
     result = receiver(f"{script}\n== next\n{script}")
     assert (result.code, only_advice(result.err)) == (75, "530 " in replies)
+    waits_in_the_spool(receiver, mailbox, work)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ENVELOPE + "S: 530 5.7.0 Must issue a STARTTLS command first\nC: QUIT",
+        RCPT + "S: 454 4.7.0 TLS not available\nC: QUIT",
+        DATA + "S: 535 5.7.8 authentication required\nC: QUIT",
+        GROUP + "S: 530 5.7.0 login first\nS: 530 5.7.0 login first\nS: 530 5.7.0 login first\n-- cut",
+    ],
+)
+def test_who_is_told_to_log_in_is_told_which_setting_to_look_at(
+    receiver: Receiver, mailbox: Mailbox, work: Path, script: str
+) -> None:
+    mailbox.put(ONE)
+    result = receiver(f"{script}\n== next\n{script}")
+    complaint, owed = result.err.splitlines()
+    assert (result.code, owed) == (75, STILL_OWED)
+    assert "the receiver would not take a message: " in complaint
+    assert complaint.endswith(": see pf_smtp_tls and pf_smtp_user")
     waits_in_the_spool(receiver, mailbox, work)
 
 
