@@ -32,7 +32,9 @@ def hear_envelope(courier: Courier, transaction: Transaction) -> None:
 
     if transaction.resets:
         transaction.hear_reset(said(smtp.RSET))
-    if not transaction.known or not (transaction.hear_mail(said(mail)) or ahead):
+        if not transaction.known:
+            return
+    if not (transaction.hear_mail(said(mail)) or (ahead and transaction.known)):
         return
     for who, rcpt in zip(transaction.asked, rcpts, strict=True):
         transaction.hear_rcpt(who, said(rcpt))

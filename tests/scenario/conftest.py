@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
+from lib.delivery.outbox import Outbox
+from lib.delivery.parcel import Errand
 from tests import talk
 from tests.embedded import PopServer, SmtpServer
 from tests.passes import Argument, Conf, Result, RunPass, account
@@ -32,6 +34,7 @@ class Mailbox:
     def __init__(self, server: PopServer) -> None:
         self.server = server
         self.port = server.port
+        self.handed = 0  # messages that came to wait for the receiver, in passes of this process
 
     def put(self, *mails: bytes) -> None:
         """Let mail come in; a UID is never used again."""
@@ -50,14 +53,13 @@ class Mailbox:
         return self.server.heard.count("RETR")
 
     def fetched(self, number: int) -> Given:
-        """Return `all_fetched`, with which a script waits until so many messages wait for the receiver."""
-        until = self.retrieved() + number
+        """Return `all_fetched`, with which a script waits until so many more messages wait for the receiver."""
+        until = self.handed + number
 
         def wait() -> None:
             end = time.monotonic() + 10
-            while self.retrieved() < until and time.monotonic() < end:
+            while self.handed < until and time.monotonic() < end:
                 time.sleep(0.01)
-            time.sleep(0.2)
 
         return {"all_fetched": wait}
 
@@ -144,10 +146,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
+def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
     """Return bob's mailbox."""
+    put = Outbox.put
+
+    def counted(outbox: Outbox, errand: Errand) -> int:
+        waiting = put(outbox, errand)
+        box.handed += 1
+        return waiting
+
+    monkeypatch.setattr(Outbox, "put", counted)
     with PopServer({"bob": ("geheim-bob", [])}) as server:
-        yield Mailbox(server)
+        box = Mailbox(server)
+        yield box
 
 
 @pytest.fixture
