@@ -102,10 +102,6 @@ class _Once:
     def broke(self, parcel: Parcel, why: str) -> None:
         """See Work: nothing is remembered of a dud."""
 
-    def advise(self, told: str) -> None:
-        """See Work."""
-        console.complain([told])
-
     def said(self, who: bytes) -> Answer:
         """Return what was heard last about *who*."""
         return self.result.get(who, Answer("", b"no answer"))

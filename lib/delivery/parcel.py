@@ -151,9 +151,6 @@ class Work(Protocol):
     def broke(self, parcel: Parcel, why: str) -> None:
         """Remember that a connection broke at *parcel*: it goes last from now on."""
 
-    def advise(self, told: str) -> None:
-        """Tell a person which setting may help, once a pass."""
-
 
 class Post:
     """How a fetcher hears what became of the messages that it handed over; any thread may put, one takes."""

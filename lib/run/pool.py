@@ -42,7 +42,6 @@ class Pool:
     _greeted: Courier | None = None
     _hired: int = 0
     _bugs: int = 0
-    _advised: bool = False
     _lock: Lock = field(default_factory=Lock)
 
     def greet(self) -> None:
@@ -175,11 +174,3 @@ class Pool:
     def broke(self, parcel: Parcel, why: str) -> None:
         """See Work."""
         self.clerk.blame(parcel, why)
-
-    def advise(self, told: str) -> None:
-        """See Work."""
-        with self._lock:
-            advised, self._advised = self._advised, True
-        if not advised:
-            self.ending.complaints.append(ReceiverError(told))
-            LOG.error("%s", log.line("courier", why=told))

@@ -231,9 +231,7 @@ class Deliver:
         if then in BREAKS:
             self._work.broke(rest.parcel, words.decode("utf-8", "backslashreplace"))
             rest.broke = True
-        behind, hint = found is Next.BEHIND, transaction.end.hint
-        if found is Next.WAITS and hint:
-            self._work.advise(f"the receiver would not take a message: {visible(words)}{hint}")
+        behind = found is Next.BEHIND
         self._tell(rest, result.answers | owed, result.left if behind else ())
         if behind:
             self._work.put_behind(rest)
