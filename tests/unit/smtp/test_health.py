@@ -64,7 +64,7 @@ def test_none_is_needed_where_a_message_was_taken_or_the_receiver_is_down() -> N
     well, down = Health(), Health()
     for health in (well, down):
         health.failed(errand("a"), BREAK, fresh=True, slow=False, advice="see pf_smtp_tls")
-    well.taken(errand("b"))
+    well.taken(errand("b"), 1)
     down.condemn()
     assert (well.advice, down.advice) == ("", "")
 
