@@ -25,6 +25,9 @@ class Desk(Protocol):
     def may_linger(self) -> bool:
         """Say whether the session may wait for verdicts; not over a line of ours."""
 
+    def share(self, most: int) -> int:
+        """Return how many of *most* messages this account may have in hand beside the others that are fetched."""
+
     def now(self) -> float:
         """Return seconds since the epoch."""
 

@@ -174,11 +174,10 @@ class Fetch:
         return not self.given.desk.halted() and self._has_room()
 
     def _has_room(self) -> bool:
-        most = IN_HAND if self.given.desk.may_linger() else IN_HAND_OURS
-        spool = self.given.spool
-        in_hand = spool.messages - self._belief.held  # nobody has those yet
-        self._surplus = in_hand - (most // 2 if self._paused else most) + 1
-        self._paused = spool.full or self._surplus > 0
+        desk = self.given.desk
+        most = desk.share(IN_HAND) if desk.may_linger() else IN_HAND_OURS
+        self._surplus = len(self._pending) - (most // 2 if self._paused else most) + 1
+        self._paused = self.given.spool.full or self._surplus > 0
         return not self._paused
 
     # --- settled ----------------------------------------------------------------------------------------------------

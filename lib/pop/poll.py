@@ -33,6 +33,7 @@ from lib.store.state import AccountState
 
 LOG = logging.getLogger("popfetch.fetch")
 SESSIONS = 3
+LEAST_SHARE = 4  # messages that an account may have in hand, however many others are fetched
 
 
 class Heir(Protocol):
@@ -51,6 +52,10 @@ class Around(Protocol):
     @property
     def halt(self) -> Halt:
         """What ends the pass."""
+
+    @property
+    def fetching(self) -> int:
+        """How many accounts are fetched at this moment, at most."""
 
     @property
     def successors(self) -> Heir:
@@ -90,6 +95,10 @@ class Visit:
     def may_linger(self) -> bool:
         """See Desk."""
         return not self.around.line_is_ours
+
+    def share(self, most: int) -> int:
+        """See Desk."""
+        return max(most // max(self.around.fetching, 1), LEAST_SHARE)
 
     def now(self) -> float:
         """See Desk."""

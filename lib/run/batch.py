@@ -53,7 +53,7 @@ class Batch:
     _outgoing: Outgoing | None = None
     _kicks: list[Thread] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
-    _fetching: int = 0
+    fetching: int = 0
     _turns: Turns | None = None
     successors: Successors = field(init=False)
 
@@ -157,14 +157,14 @@ class Batch:
 
     def _round(self) -> list[AccountOutcome]:
         turns = self._turns = Turns(self.settings.pf_user, self.hosts, self.halt.begun)
-        self._fetching = most = min(self.settings.pf_parallel, len(self.settings.pf_user))
+        self.fetching = most = min(self.settings.pf_parallel, len(self.settings.pf_user))
         for number in range(most):
             try:
                 started(self._fetcher, turns, name=f"fetcher-{number}")
             except ThreadError as error:
                 self._do_with(number, most, error)
                 break
-        while self._fetching:
+        while self.fetching:
             self.ending.changed.wait(TICK)
             self.ending.changed.clear()
             self.ending.look()
@@ -181,7 +181,7 @@ class Batch:
     def _do_with(self, fetchers: int, most: int, error: ThreadError) -> None:
         """Go on with so many fetchers as could be started; without any the pass ends."""
         with self._lock:
-            self._fetching -= most - fetchers
+            self.fetching -= most - fetchers
         if fetchers:
             LOG.warning("%s", log.line("fetchers", note=f"{fetchers} instead of {most}", words=str(error)))
         else:
@@ -194,7 +194,7 @@ class Batch:
                 turns.over(account, self._outcome(account))
         finally:
             with self._lock:
-                self._fetching -= 1
+                self.fetching -= 1
             self.ending.changed.set()
 
     def _outcome(self, account: Account) -> AccountOutcome | None:
