@@ -98,8 +98,9 @@ def run(words: tuple[str, ...], seconds: float, stop: Stop = never, *, secret: b
 
 def _output(*, secret: bool) -> IO[bytes] | None:
     """Return a file for what is said: in memory, on a disk, or none; None for a pipe, where a disk must not see it."""
-    with contextlib.suppress(AttributeError, OSError):
-        return _memory()
+    if hasattr(os, "memfd_create"):
+        with contextlib.suppress(OSError):
+            return _memory()
     if secret and sys.platform == "win32":
         return None
     import tempfile  # noqa: PLC0415 - where there are no files in memory
@@ -113,7 +114,7 @@ def _output(*, secret: bool) -> IO[bytes] | None:
 
 
 def _memory() -> IO[bytes]:
-    """Return a file in memory that cannot grow. OSError, AttributeError where there is none (other than on Linux)."""
+    """Return a file in memory that cannot grow (Linux). OSError."""
     import fcntl  # noqa: PLC0415 - Windows has none
 
     descriptor = os.memfd_create("said", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)

@@ -214,6 +214,13 @@ def clock(seconds: float) -> None:
     time.time = lambda: plain() + seconds
 
 
+def later(seconds: float) -> None:
+    """Let so much time have gone by: for the calendar, and since the machine was started."""
+    clock(seconds)
+    plain = time.clock_gettime
+    time.clock_gettime = lambda which: plain(which) + seconds
+
+
 def limit(name: str, value: int) -> None:
     """Set a limit of the process (resource.RLIMIT_*); SIGXFSZ is ignored, as Python does."""
     number = getattr(resource, name)
@@ -232,11 +239,21 @@ def constant(module: str, name: str, value: float) -> None:
     setattr(import_module(module), name, value)
 
 
+def plain_signals() -> None:
+    """Let SIGINT end the process like any other signal, until the program knows better.
+
+    Python makes an exception of it, which is lost where it comes in the middle of an import.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 HOOKS: dict[str, Callable[..., None]] = {
     "stop": stop,
     "fail": fail,
     "record": record,
     "clock": clock,
+    "later": later,
+    "plain_signals": plain_signals,
     "limit": limit,
     "user": user,
     "constant": constant,

@@ -2,6 +2,7 @@
 
     python tests/faults/torture.py kill --rounds 5000 --seed 1
     python tests/faults/torture.py windows --rounds 50
+    python tests/faults/torture.py signals --rounds 1200
     python tests/faults/torture.py power --rounds 2000
     python tests/faults/torture.py octets
     python tests/faults/torture.py rivals --rounds 50
@@ -22,7 +23,7 @@ from typing import TypeVar
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.faults import cutting, damage, failing, powercut
+from tests.faults import cutting, damage, failing, powercut, signalling
 from tests.faults.books import Books
 from tests.faults.killing import Ring, play
 
@@ -105,6 +106,7 @@ def rivals(rounds: int, workers: int) -> Books:
 
 TORTURES: dict[str, tuple[Callable[[str, int, int], list[Played]], Callable[[str, int], list[Job]]]] = {
     "kill": (kill, in_chunks),
+    "signals": (signalling.rounds, in_chunks),
     "windows": (windows_rounds, in_chunks),
     "power": (powercut.at_any_call, in_chunks),
     "octets": (powercut.at_the_last_octets, octets),

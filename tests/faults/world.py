@@ -6,6 +6,7 @@ its 250 had been read. What became of the mails is judged in tests/faults/books.
 """
 
 import hashlib
+import select
 import socket
 import time
 from collections import Counter
@@ -37,6 +38,7 @@ class Letter:
     at: float = field(default_factory=time.monotonic)
     said: int = 0  # octets said on its connection when its 250 was out; 0 before
     known: str = ""
+    unheard: bool = False  # the client was gone when its 250 was due
 
     @property
     def number(self) -> int:
@@ -70,6 +72,7 @@ class WorldPop(PopTalk):
         self.world.leave(self)
 
     def _login(self, user: str, password: bytes) -> None:
+        self.world.at("login")
         if not self.world.uidl:
             del self.inside[b"UIDL"]
         super()._login(user, password)
@@ -198,10 +201,19 @@ class WorldSmtp(SmtpTalk):
     def _take(self, letter: Letter) -> None:
         self.world.letters.append(letter)
         self.world.at("taken")
+        self._think(letter)
         with self.saying:
             self.say(b"250 2.0.0 taken")
             letter.said = self.said
         self.world.at("250 said")
+
+    def _think(self, letter: Letter) -> None:
+        """Take as long for the 250 as the world says, and see whether anybody still waits for it."""
+        seconds = self.world.thinks(letter)
+        if seconds:
+            time.sleep(seconds)
+            spoke, _, _ = select.select([self.sock], [], [], 0)
+            letter.unheard = bool(spoke) and not self.sock.recv(1, socket.MSG_PEEK)
 
 
 class Pop(PopServer):
@@ -250,6 +262,7 @@ class World:
         self.lmtp = False  # whether the receiver speaks LMTP
         self.bodies: Counter[int] = Counter()  # how often each was retrieved
         self.halved: set[int] = set()  # whose bodies break off, once each
+        self.thinks: Callable[[Letter], float] = lambda _: 0.0  # how many seconds the receiver takes for a 250
         self.refuses = b""  # what is said to every final dot, if anything but the best
         self.drops = False  # whether the receiver takes what comes, and hangs up instead of saying so
         self.patience = 30.0  # seconds that a session may outlive its pass before the servers end it
@@ -302,16 +315,20 @@ class World:
 
     def end(self, read: set[Letter] | None = None, recorded: Callable[[Letter], bool] = lambda _: True) -> None:
         """Note what the client knew of the letters of a pass: all that it had *read*, or everything if it ended."""
+        self.see_out()
+        for letter in self.letters:
+            if not letter.known and (read is None or letter in read):
+                letter.known = RECORDED if recorded(letter) else READ
+            letter.known = letter.known or UNREAD
+
+    def see_out(self) -> None:
+        """Wait until the sessions of a pass have ended."""
         self._trigger = None
         with self._changed:
             if not self._changed.wait_for(lambda: not self._talks, self.patience):
                 for talk in self._talks:
                     talk.sock.shutdown(socket.SHUT_RDWR)
             assert self._changed.wait_for(lambda: not self._talks, 30), "a session does not end"
-        for letter in self.letters:
-            if not letter.known and (read is None or letter in read):
-                letter.known = RECORDED if recorded(letter) else READ
-            letter.known = letter.known or UNREAD
 
     def at(self, name: str) -> None:
         """Something happens."""

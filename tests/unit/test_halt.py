@@ -106,7 +106,7 @@ def test_after_a_signal_sessions_commit_and_verdicts_are_heard(
 
 def test_after_hearing_nothing_is_heard_any_more(clock: Clock) -> None:
     one = Halt(Signals())
-    one.signals.note(signal.SIGHUP)
+    one.signals.note(signal.SIGINT)
     one.begun()
     clock.now += halt.HEARING
     assert asked(one) == (True, True, True)

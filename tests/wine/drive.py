@@ -27,14 +27,16 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     told: dict[str, object] = {"error": "", "kind": ""}
     began = time.monotonic()
+    marker, logger = Path(os.environ["RASFAKE_DIR"]).parent / "popfetch.line", logging.getLogger("popfetch.dial")
     try:
+        dial.hang_up_left(marker, logger)  # as every pass does first
         line = dial.line(
             Settings(**wish["settings"]),
-            marker=Path(os.environ["RASFAKE_DIR"]).parent / "popfetch.line",
-            logger=logging.getLogger("popfetch.dial"),
+            marker=marker,
+            logger=logger,
             reveal=lambda secret: secret.source,
         )
-        told |= {"describe": line.describe, "orphan": line.ours, "open": line.is_up()}
+        told |= {"describe": line.describe, "open": line.is_up()}
         if timer:
             timer.start()
         for _ in range(wish.get("tries", 1)):

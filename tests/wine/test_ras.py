@@ -184,24 +184,24 @@ def test_a_port_that_another_program_uses_means_that_the_line_is_somebody_elses(
     assert not telephone.marker.exists()
 
 
-def test_the_next_pass_takes_over_what_a_killed_one_left_and_hangs_it_up(telephone: Telephone) -> None:
+def test_the_next_pass_hangs_up_what_a_killed_one_left_and_dials_anew(telephone: Telephone) -> None:
     assert telephone.dial({"ras_entry": "good"}, die=True)["up"]
     assert telephone.open == ["good"]
     assert telephone.marker.exists()
     told = telephone.dial({"ras_entry": "good"})
-    assert (told["orphan"], told["open"], told["ours"], told["left_up"]) == (True, True, True, False)
-    assert "left over from a pass that was killed" in told["log"]
-    assert telephone.calls == ["dial good nobody", "hang up good"]
+    assert (told["open"], told["ours"], told["left_up"]) == (False, True, False)
+    assert "left over from an earlier pass" in told["log"]
+    assert telephone.calls == ["dial good nobody", "hang up good"] * 2
     assert telephone.open == []
     assert not telephone.marker.exists()
 
 
-def test_an_orphan_is_not_the_line_of_who_dialled_something_else(telephone: Telephone) -> None:
+def test_an_orphan_is_hung_up_although_something_else_is_dialled_now(telephone: Telephone) -> None:
     telephone.dial({"ras_entry": "good"}, die=True)
     told = telephone.dial({"ras_entry": "vpn"})
-    assert (told["orphan"], told["ours"]) == (False, True)
-    assert "look whether it is still up" in told["log"]
-    assert telephone.open == ["good"]
+    assert (told["ours"], told["left_up"]) == (True, False)
+    assert telephone.calls == ["dial good nobody", "hang up good", "dial vpn nobody", "hang up vpn"]
+    assert telephone.open == []
 
 
 def test_a_line_that_another_program_joined_is_left_to_it(telephone: Telephone) -> None:
@@ -209,7 +209,7 @@ def test_a_line_that_another_program_joined_is_left_to_it(telephone: Telephone) 
     (connection,) = (telephone.folder).glob("*.con")
     connection.write_text(connection.read_text().replace(" 1", " 2"))
     told = telephone.dial({"ras_entry": "good"}, limit=1.0)
-    assert (told["ours"], told["left_up"]) == (True, True)
+    assert (told["ours"], told["somebody_elses"], told["left_up"]) == (False, True, True)
     assert telephone.calls == ["dial good nobody", "hang up good"]
     assert "does another program use it too" in told["log"]
 

@@ -41,7 +41,7 @@ PURE = (
     *("parcel", "pop3", "routing", "sasl", "smtp", "transaction", "verdict"),
 )
 # What files, processes, paths, sockets, consoles and clocks are to a whole pass; the rest are words of POP3 and SMTP.
-SCENARIOS = ("commands", "dial_command", "duds", "lmtp", "outcome", "outgoing", "passage", "pop_tls", "spool")
+SCENARIOS = ("child", "commands", "dial_command", "duds", "lmtp", "outcome", "outgoing", "passage", "pop_tls", "spool")
 
 WORDS: dict[str, tuple[str, ...]] = {
     "unit": (
