@@ -15,7 +15,7 @@ from lib.delivery.parcel import Parcel
 from lib.mail import message
 from lib.report.notice import Matter, Post
 from lib.store.journal import Ledger
-from lib.store.journal_facts import Gone, Spooled, Vanished, uid_key
+from lib.store.journal_facts import Gone, Lasting, Spooled, Vanished, uid_key
 from lib.store.spool import Spool
 
 
@@ -56,9 +56,12 @@ class Letters(NamedTuple):
         incoming = self.spool.receive(account, uid, len(mail))
         incoming.write(mail)
         stored = incoming.finish()
-        # On no server: once it is delivered, compaction forgets it in time.
+        # On no server: it must survive a power cut by itself, and once it is delivered, compaction forgets it in time.
+        self.spool.sync([stored.number])
         self.ledger.note(
-            Spooled(account, key, stored.number, uid, stored.sha, stored.size, now), Vanished(account, key, now)
+            Spooled(account, key, stored.number, uid, stored.sha, stored.size, now),
+            Lasting(account, (stored.number,)),
+            Vanished(account, key, now),
         )
         self.ledger.flush()
         return consign(stored, key, self.origin(account), None, Moment(now, time.monotonic()))
