@@ -129,7 +129,8 @@ class Workplace:
 
 
 def _deferred(entry: Entry) -> bool:
-    return any(status == OWED for status, _ in entry.recipients.values())
+    """Say whether somebody is owed a message that its server still lists."""
+    return entry.vanished is None and any(status == OWED for status, _ in entry.recipients.values())
 
 
 def _move_times(ledger: Ledger, shift: Shift) -> None:
