@@ -135,7 +135,7 @@ def complain(complaints: Sequence[PopfetchError | str]) -> None:
 def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> Outcome:
     """One pass under the lock: hang up what an earlier one left up; is it due, make it, remember it."""
     settings, now = plan.settings, time.time()
-    path, command = settings.work_path / "popfetch_state.toml", called(plan)
+    path, command = settings.work_path / "popfetch_state.toml", cli.called(plan.path)
     dial.hang_up_left(settings.work_path / "popfetch.line", DIAL)
     known = state.load(path)
     if known.tripped:
@@ -156,6 +156,7 @@ def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> 
     halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit", HEARING)
     with stores.opened(settings, known.duds_in_a_row, command, judged.shift) as place:
         batch = place.batch(known, watch, halt)
+        batch.scheduled = scheduled
         outcomes = attempt(settings, place, batch)
         accounts, news = judge(batch.memories, outcomes, time.time())
         row, tripped = place.streak.row, place.streak.tripped
@@ -254,11 +255,6 @@ def duds_among(path: Path, known: State, place: Workplace) -> list[PopfetchError
     except SafetyNetError as error:
         return [error]
     return []
-
-
-def called(plan: Plan) -> str:
-    """Return how to call this program, for what it tells people to type."""
-    return f"{sys.executable} {Path(sys.argv[0]).resolve()} -i {plan.path.resolve()}"
 
 
 def leave(code: int) -> NoReturn:

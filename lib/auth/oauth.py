@@ -246,19 +246,6 @@ def polled(answer: Answer, now: float, interval: float) -> Token | Waiting:
     return token(answer, now)
 
 
-def challenged(text: bytes) -> str:
-    """Return what the error challenge of XOAUTH2 or OAUTHBEARER says, in words (RFC 7628 section 3.2.2), "" if none."""
-    from base64 import b64decode  # noqa: PLC0415 - only who was refused pays for it
-
-    try:
-        said = json.loads(b64decode(text.strip(), validate=True))
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(said, dict):
-        return ""
-    return visible(" ".join(f"{name}={value}" for name, value in said.items() if isinstance(value, str)), 200)
-
-
 # --- signatures ------------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lib.errors import PeerError
+from lib.visible import visible
 
 
 class Login(NamedTuple):
@@ -83,3 +84,16 @@ def respond(response: Response, login: Login, challenge: bytes) -> bytes:
 def digest(timestamp: bytes, password: bytes) -> bytes:
     """Return the APOP digest of RFC 1939 §7, lower-case hexadecimal."""
     return hashlib.md5(timestamp + password).hexdigest().encode()  # noqa: S324 - the protocol says MD5
+
+
+def challenged(text: bytes) -> str:
+    """Return what the error challenge of XOAUTH2 or OAUTHBEARER says, in words (RFC 7628 section 3.2.2), "" if none."""
+    import json  # noqa: PLC0415 - only who was refused pays for it
+
+    try:
+        said = json.loads(b64decode(text.strip(), validate=True))
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(said, dict):
+        return ""
+    return visible(" ".join(f"{name}={value}" for name, value in said.items() if isinstance(value, str)), 200)

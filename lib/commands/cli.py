@@ -5,6 +5,7 @@ start-up is most of what an idle pass costs.
 """
 
 import re
+import sys
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -67,6 +68,7 @@ FLAGS = {  # option: its verb
     "--dry-run": Verb.DRY_RUN,
 }
 DUDS = {"show": Verb.DUDS_SHOW, "resend": Verb.DUDS_RESEND}  # what takes a number
+PLAIN_WORD = re.compile(r"[\w@%+=:,./-]+", re.ASCII)  # what needs no quotes in a shell
 SCHEDULERS = ("cron", "systemd", "task")
 TOOLS = ("fetchmail", "getmail", "mpop", "fdm")  # whose settings IMPORT reads
 
@@ -74,6 +76,16 @@ TOOLS = ("fetchmail", "getmail", "mpop", "fdm")  # whose settings IMPORT reads
 def parse(words: Sequence[str]) -> Wish:
     """Return what *words*, the arguments behind the program's name, ask for. Raises UsageError."""
     return _by_hand(list(words)) or _by_argparse(list(words))
+
+
+def called(conf: Path) -> str:
+    """Return how this program is called for the dmail.conf *conf*, for what people are told to type."""
+    words = (sys.executable, str(Path(sys.argv[0]).resolve()), "-i", str(conf.resolve()))
+    if all(PLAIN_WORD.fullmatch(word) for word in words):
+        return " ".join(words)
+    import shlex  # noqa: PLC0415 - most paths need no quotes
+
+    return shlex.join(words)
 
 
 def _by_hand(words: list[str]) -> Wish | None:

@@ -6,8 +6,8 @@ Headers are read with TOP, which marks nothing as read; the journal is read and 
 import time
 from collections.abc import Iterator
 
-from lib.commands.cli import Wish
-from lib.config import password
+from lib.auth import proof
+from lib.commands.cli import Wish, called
 from lib.config.dmail_conf import Plan
 from lib.config.settings import Account, Settings
 from lib.errors import Exit, PopfetchError, gravest
@@ -31,13 +31,15 @@ def explain(plan: Plan, _wish: Wish) -> Exit:
     """Explain every account; the exit code says whether each could be listed."""
     data = ownfile.read(plan.settings.work_path / "popfetch.journal") or b""
     ledger = journal_format.replay(data).ledger
-    exits = [_account(account, plan.settings, ledger.get(account.id, {})) for account in plan.settings.pf_user]
+    command = called(plan.path)
+    exits = [_account(one, plan.settings, ledger.get(one.id, {}), command) for one in plan.settings.pf_user]
     return gravest(exits)
 
 
-def _account(account: Account, settings: Settings, entries: dict[str, Entry]) -> Exit:
+def _account(account: Account, settings: Settings, entries: dict[str, Entry], command: str) -> Exit:
     try:
-        mailbox = Entrance(account, password.reveal(account.password), settings, AccountState(), never).open()
+        word = proof.reveal(account, settings, command, never)
+        mailbox = Entrance(account, word, settings, AccountState(), never).open()
         try:
             for line in _lines(mailbox, settings, entries):
                 console.say(line)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lib.commands import check as settings_check
 from lib.commands import definitions, dry_run, duds
-from lib.commands.cli import Verb, Wish
+from lib.commands.cli import Verb, Wish, called
 from lib.commands.definitions import Installation
 from lib.config import dmail_conf
 from lib.config.dmail_conf import Plan
@@ -135,14 +135,7 @@ def log_in(plan: Plan, wish: Wish) -> Exit:
     """Have a token for a pf_oauth line."""
     from lib.commands import login  # noqa: PLC0415 - a browser's matter, and seldom
 
-    return login.log_in(plan, wish.text, f"{called(plan)} --login")
-
-
-def called(plan: Plan) -> str:
-    """Return how this program is called for this dmail.conf."""
-    import shlex  # noqa: PLC0415 - only what is told to a person needs it
-
-    return shlex.join((sys.executable, str(Path(sys.argv[0]).resolve()), "-i", str(plan.path.resolve())))
+    return login.log_in(plan, wish.text, f"{called(plan.path)} --login")
 
 
 LOGGED = (Verb.RESET, Verb.DUDS_RESEND)  # what they do changes what the next pass does

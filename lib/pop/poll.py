@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lib.config import password
+from lib.auth import proof
 from lib.config.settings import Account, Settings
 from lib.delivery.envelope import Origin
 from lib.delivery.parcel import Post
 from lib.delivery.settle import Clerk
-from lib.errors import AccountError, Exit, LostError, PeerError, PopfetchError, StoppedError, StorageError
+from lib.errors import AccountError, Exit, LoginError, LostError, PeerError, PopfetchError, StoppedError, StorageError
 from lib.halt import Halt
 from lib.pop import naming
 from lib.pop.broken import Pace
@@ -83,6 +83,11 @@ class Visit:
     warnings: list[str] = field(default_factory=list)
     _course: Course = field(default_factory=Course)
     _named: Named | None = None  # what was known of its UIDs when the pass began
+    _entered: bool = False  # its server was asked
+
+    @property
+    def _command(self) -> str:
+        return self.around.clerk.letters.command
 
     def hand_over(self, stored: Stored, key: str) -> None:
         """See Desk."""
@@ -111,12 +116,14 @@ class Visit:
         try:
             if self.around.clerk.ledger.held(self.account.id):
                 raise StorageError(f"{self.account.name}: held until --reset, for the journal is damaged")
-            self._sessions(password.reveal(self.account.password, self.around.halt.begun))
+            self._sessions(proof.reveal(self.account, self.settings, self._command, self.around.halt.begun))
             if self._course.complaints:
                 error = self._told(AccountError("; ".join(self._course.complaints[:3])))
             elif self._course.unfinished:
                 error = self._cut_short()
         except PopfetchError as trouble:
+            if isinstance(trouble, LoginError) and self._entered:
+                proof.refused(self.account, self.settings, self._command)
             cut = self._course.unfinished = isinstance(trouble, LostError | StoppedError) and self.halted()
             error = self._cut_short() if cut else self._told(trouble)
         for warning in self.warnings:
@@ -148,6 +155,7 @@ class Visit:
         course, memory = self._course, self.memory
         course.unfinished = self.halted()
         course.sizes_lie = memory.sizes_lie
+        self._entered = True
         entrance = Entrance(self.account, word, self.settings, memory, self.around.halt.begun)
         for left in reversed(range(SESSIONS)):
             if self.halted():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib.auth import sasl
+from lib.auth.sasl import challenged
 from lib.config.settings import Account, Tls
 from lib.errors import AccountError, CertificateError, LoginError, LostError, PeerError, SilenceError, TlsError
 from lib.halt import Stop, never
@@ -129,7 +130,9 @@ class Mailbox:
 
     def _knows_how(self) -> bool:
         asked = self.account.auth in ("auto", self.terms.ahead)
-        return asked and bool(self.terms.ahead) and self.account.tls in (Tls.OFF, Tls.IMPLICIT)
+        return (
+            asked and not self.account.oauth and bool(self.terms.ahead) and self.account.tls in (Tls.OFF, Tls.IMPLICIT)
+        )
 
     def _greeted(self) -> bytes:
         if self.account.tls is Tls.IMPLICIT:
@@ -187,6 +190,8 @@ class Mailbox:
 
     def _log_in(self, greeting: bytes) -> None:
         how = self._mechanism()
+        if self.account.oauth and not (self.wire.encrypted or self.near):
+            raise AccountError(f"a token goes to no far server in the clear: see tls= of {self.account.place}")
         if how in AT_ONCE:
             self._log_in_at_once(getattr(self, f"_{how}_words")(greeting))
         else:
@@ -195,6 +200,9 @@ class Mailbox:
             self._list()
 
     def _mechanism(self) -> str:
+        if self.account.oauth and self.account.auth == "auto":
+            only = b"XOAUTH2" not in self.capabilities.mechanisms and b"OAUTHBEARER" in self.capabilities.mechanisms
+            return "oauthbearer" if only else "xoauth2"
         if self.account.auth != "auto":
             return self.account.auth
         if self._knows_how():
@@ -244,18 +252,23 @@ class Mailbox:
             proof = sasl.respond(response, self._login, status.text)
             self.stage = Stage.PASSWORD
             status, _ = self.whole(pop3.secret(proof, shown="***", challenge=True))
+        told = ""
         if status.challenge:  # OAuth tells what is wrong in a challenge, and wants an answer before its -ERR
+            told = challenged(status.text)
             status, _ = self.whole(pop3.secret(sasl.LAST_WORDS.get(mechanism, b""), shown="(no more)"))
         if not status.ok:
-            self._refused(status.text)
+            self._refused(status.text, told)
         self.dialogue.window = window
 
-    def _refused(self, text: bytes) -> None:
+    def _refused(self, text: bytes, told: str = "") -> None:
         self.refusal = text
         if login.refusal(text) in login.NOT_NOW:
             raise AccountError(f"no login now: {visible(text)}")
         settings = "user and password" if self.account.auth == "auto" else "user, password and auth="
-        raise LoginError(f"login refused ({visible(text)}): check {settings} in {self.account.place}")
+        if self.account.oauth:
+            settings = f"user, and pf_oauth {self.account.oauth},"
+        words = visible(text) + (f"; {told}" if told else "")
+        raise LoginError(f"login refused ({words}): check {settings} in {self.account.place}")
 
     def _list(self) -> None:
         answers: dict[Stage, tuple[Status, bytes]] = {}

@@ -20,6 +20,7 @@ from lib.halt import Deadline, Halt
 from lib.pop.poll import Visit
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Tally, Watch
+from lib.run import due
 from lib.run.ending import Ending
 from lib.run.outgoing import Outgoing
 from lib.run.pool import TICK, Pool
@@ -54,6 +55,7 @@ class Batch:
     _kicks: list[Thread] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
     fetching: int = 0
+    scheduled: bool = False  # accounts with every= have their own time
     _turns: Turns | None = None
     successors: Successors = field(init=False)
 
@@ -155,9 +157,16 @@ class Batch:
         for thread in self._kicks:
             thread.join(GOING)
 
+    def _due(self, account: Account) -> bool:
+        if not (self.scheduled and account.every):
+            return True
+        last = self.memories.get(account.id, AccountState()).last_poll
+        return due.due(self.clerk.now(), last, None, account.every, interval=False)
+
     def _round(self) -> list[AccountOutcome]:
-        turns = self._turns = Turns(self.settings.pf_user, self.hosts, self.halt.begun)
-        self.fetching = most = min(self.settings.pf_parallel, len(self.settings.pf_user))
+        accounts = [account for account in self.settings.pf_user if self._due(account)]
+        turns = self._turns = Turns(accounts, self.hosts, self.halt.begun)
+        self.fetching = most = min(self.settings.pf_parallel, len(accounts))
         for number in range(most):
             try:
                 started(self._fetcher, turns, name=f"fetcher-{number}")
@@ -216,4 +225,5 @@ class Batch:
         post = self.ending.posts[account.id] = Post()
         self.clerk.expect(account.id, post)
         memory = self.memories.setdefault(account.id, AccountState())
+        memory.last_poll = self.clerk.now()
         return Visit(account, self.settings, post, memory, self, self.watch, self.origin(account.id)).run()

@@ -35,6 +35,7 @@ class AccountState:
     hangs_at: str = ""  # commands at which it breaks off, and which are not sent any more
     uids_gone: int = 0  # passes in a row in which its server gave no UIDs although it had
     names_left_out: int = 0  # passes in a row in which its UIDL left out messages
+    last_poll: float | None = None  # when it was asked last, for every=
 
 
 class ReceiverState(NamedTuple):
@@ -91,7 +92,12 @@ class State(NamedTuple):
 
 def _shifted(account: AccountState, shift: Shift) -> AccountState:
     since, success = account.failing_since, account.last_success
-    return replace(account, failing_since=since and shift.of(since), last_success=success and shift.of(success))
+    return replace(
+        account,
+        failing_since=since and shift.of(since),
+        last_success=success and shift.of(success),
+        last_poll=account.last_poll and shift.of(account.last_poll),
+    )
 
 
 def load(path: Path) -> State:

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from lib.auth import oauth
+from lib.auth import oauth, sasl
 from lib.auth.oauth import Browser, Device, InvalidGrantError, Token, Waiting
 from lib.config.oauth import Oauth, parse, providers
 from lib.errors import AccountError, LoginError, SettingsError
@@ -298,9 +298,9 @@ CHALLENGES = [
 
 @pytest.mark.parametrize(("said", "words"), CHALLENGES)
 def test_an_error_challenge_is_told_in_words(said: bytes, words: str) -> None:
-    assert oauth.challenged(base64.b64encode(said)).startswith(words)
-    assert bool(oauth.challenged(base64.b64encode(said))) == bool(words)
+    assert sasl.challenged(base64.b64encode(said)).startswith(words)
+    assert bool(sasl.challenged(base64.b64encode(said))) == bool(words)
 
 
 def test_an_error_challenge_that_is_no_base64_says_nothing() -> None:
-    assert oauth.challenged(b"*") == ""
+    assert sasl.challenged(b"*") == ""

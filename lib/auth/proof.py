@@ -1,0 +1,41 @@
+"""What an account proves itself by: its password, or an access token of the pf_oauth line that it names."""
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from lib.config import password
+from lib.config.settings import Account, Settings
+from lib.halt import Stop
+
+if TYPE_CHECKING:
+    from lib.auth.tokens import Tokens
+    from lib.net.https import Answer
+
+
+def reveal(account: Account, settings: Settings, command: str, stop: Stop) -> str:
+    """Return the password or the token; *command* is how this program is called, for who must log in again.
+
+    SettingsError, LoginError (log in again), AccountError (no token now), StorageError, StoppedError.
+    """
+    if not account.oauth:
+        return password.reveal(account.password, stop)
+    tokens = _tokens(settings, command)
+    return tokens.access(account.oauth, account.user, lambda secret: password.reveal(secret, stop))
+
+
+def refused(account: Account, settings: Settings, command: str) -> None:
+    """Note that a server took the token no more: the next pass has a new one. StorageError."""
+    if account.oauth:
+        _tokens(settings, command).refused(account.oauth, account.user)
+
+
+def _tokens(settings: Settings, command: str) -> "Tokens":
+    from lib.auth.tokens import FOLDER, Tokens  # noqa: PLC0415 - only who has tokens pays for them
+    from lib.net import https  # noqa: PLC0415 - as above
+
+    def post(url: str, form: Mapping[str, str]) -> "Answer":
+        return https.post(url, form, settings.pf_tls_ca)
+
+    known = {line.name: line for line in settings.pf_oauth}
+    return Tokens(settings.work_path / FOLDER, known, post, time.time, f"{command} --login")
