@@ -15,6 +15,8 @@ from tests.passes import Conf, RunPass, account
 from tests.peer import nobody
 from tests.scenario.mails import mail
 
+pytestmark = pytest.mark.usefixtures("secrets")
+
 HOST = "pop.example.test"
 Place = tuple[str, int]
 

@@ -27,7 +27,7 @@ WHEEL = "panda3d==1.10.16"
 SOURCES = ("launcher.c", "bcryptprimitives.c")
 COMPILER = "x86_64-w64-mingw32-gcc"
 PROGRAMS = ("wine", "wineboot", "wineserver", COMPILER)
-PACKAGES = ("pytest", "pytest-timeout", "hypothesis", "trustme", "colorama", "tzdata")
+PACKAGES = ("pytest", "pytest-timeout", "hypothesis", "trustme", "scramp", "colorama", "tzdata")
 NOT_NEEDED = ("site-packages", "test", "lib-dynload", "idlelib", "tkinter", "turtledemo", "__pycache__", "config-*")
 EDITION = 2  # of the assembly below; a new number makes everybody build anew
 COUNTS: dict[str, dict[str, int]] = {}  # what the program's own tests came to there, by suite
