@@ -33,6 +33,7 @@ OF_THE_MESSAGE = {Then.OUT_OF_STEP, Then.BREAK_OFF, Then.DEFER_MESSAGE, Then.IN_
 MUTE = {Then.OUT_OF_STEP, Then.IN_DOUBT}
 WORN = {Then.USED_UP, Then.NEXT_SENDER}
 BREAKS = {Then.OUT_OF_STEP, Then.BREAK_OFF}
+NOTHING: frozenset[bytes] = frozenset()
 
 
 class Deliver:
@@ -140,7 +141,9 @@ class Deliver:
         courier, health = self._courier, self._health
         fresh, behind, unreset = not courier.begun, transaction.past.behind, courier.unreset
         others = fresh and not transaction.errand.turned_away and health.others(courier)
-        transaction.begin(Past(fresh, courier.taken > 0, 0, health.passed, others, behind, unreset))
+        # The second time in a row it may be the connection all the same, of a receiver with the same words for both.
+        afresh = health.said_afresh if courier.just_taken else NOTHING
+        transaction.begin(Past(fresh, courier.taken > 0, 0, health.passed, others, behind, unreset, False, afresh))
         courier.begun += 1
         exchange.hear_envelope(courier, transaction)
         if transaction.state is State.CONTENT:
@@ -188,6 +191,9 @@ class Deliver:
             self._announced.clear()
         else:
             courier.unreset = transaction.unreset
+        courier.just_taken = transaction.taken
+        if transaction.said_afresh:
+            self._health.heard_afresh(transaction.said_afresh)
         result = transaction.result()
         if transaction.end.then in OF_THE_MESSAGE:
             self._failed(transaction, result, slow=slow)

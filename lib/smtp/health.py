@@ -10,6 +10,8 @@ from lib.delivery.parcel import Errand
 from lib.smtp import verdict
 from lib.smtp.verdict import Failure, Next, Then
 
+# So many gists of replies are kept; a receiver that finds new words for everybody costs connections, no memory.
+MOST_GISTS = 100
 # So many connections that were used up after the same number of messages show where the receiver's limit is.
 PROOFS = 2
 
@@ -33,6 +35,7 @@ class Health:
         self._proofs: dict[int, int] = {}
         self._probed = False
         self._advice = ""
+        self._said_afresh: frozenset[bytes] = frozenset()
         self._down = self._told = self._passed = self._stopped = False
 
     # --- connections ------------------------------------------------------------------------------------------------
@@ -111,6 +114,19 @@ class Health:
     def advice(self) -> str:
         """What to tell of a receiver that took nothing in this pass and yet is not known to be down, "" for nothing."""
         return "" if self._passed or self._down else self._advice
+
+    # --- what is said of messages and not of connections -------------------------------------------------------------
+
+    @property
+    def said_afresh(self) -> frozenset[bytes]:
+        """See Past."""
+        return self._said_afresh
+
+    def heard_afresh(self, gists: set[bytes]) -> None:
+        """Note what the first message of a connection was told."""
+        with self._lock:
+            if len(self._said_afresh) < MOST_GISTS:
+                self._said_afresh |= gists
 
     # --- what it cannot bear ----------------------------------------------------------------------------------------
 

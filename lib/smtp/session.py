@@ -79,6 +79,7 @@ class Courier:
         self.wire: Wire | None = None
         self.broken: PeerError | None = None  # by words that nobody asked for, or that are none
         self.begun = self.taken = self.refusals = 0  # transactions, messages and refused commands of this connection
+        self.just_taken = False  # the message before this one
         self.unreset = False  # the receiver may still hold a transaction
         self._heard: deque[tuple[Command, Reply]] = deque()
         self._greeting = False  # it was heard
@@ -134,7 +135,7 @@ class Courier:
             self.wire = Wire.connect(place.host, place.port, SILENCE, self._halt.begun)
         self.wire.whole = True
         self._heard.clear()
-        self.broken, self.unreset = None, False
+        self.broken, self.unreset, self.just_taken = None, False, False
         self.begun = self.taken = self.refusals = 0
         if self.way.tls is Tls.IMPLICIT:
             self.wire.start_tls(self._trust())

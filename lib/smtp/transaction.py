@@ -84,6 +84,7 @@ class Transaction:
         self.state = State.UNASKED
         self.end = End(Then.GO)
         self.past = Past()
+        self.said_afresh: set[bytes] = set()  # see Past
         self.closing = False  # the receiver has said that it closes the connection
         if offered.size and errand.size > offered.size:
             self._decide(self.asked, Then.REFUSE_CONTENT, TOO_LARGE % offered.size)
@@ -288,6 +289,8 @@ class Transaction:
         """Return what *reply* means; what ends the transaction is noted."""
         if verdict.fine(phase, reply.code):
             return Then.GO
+        if self.past.fresh and reply.code in verdict.SAID_OF_MUCH:
+            self.said_afresh.add(verdict.gist(reply.words))
         past = self.past._replace(accepted=len(self.accepted), crowded=self._crowd > 0)
         then = verdict.judge(phase, reply.code, reply.words, past)
         if then in ENDS:

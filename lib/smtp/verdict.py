@@ -57,6 +57,7 @@ class Past(NamedTuple):
     behind: bool = False  # the envelope went out with the final dot of the message before
     unreset: bool = False  # the receiver may still hold the transaction of that one
     crowded: bool = False  # recipients of this transaction were too many beside those accepted
+    said_afresh: frozenset[bytes] = frozenset()  # gists of what was said to the first message of some connection
 
 
 # --- by phase and class -----------------------------------------------------------------------------------------------
@@ -89,6 +90,7 @@ HELO_HINT = ": see pf_helo_name"
 
 # --- by words ---------------------------------------------------------------------------------------------------------
 
+NUMBERS = re.compile(rb"\d+")
 LOOKED_AT = 1000  # octets of a reply in which words are looked for
 ENHANCED = re.compile(rb"\d{3} ([245])\.(\d{1,3}\.\d{1,3})(?: |$)")  # RFC 3463
 ADDRESSES = re.compile(rb'<[^<>]*>|"[^"]*"(?:@\S*)?|\S*@\S*')  # which strangers choose, and their words with them
@@ -168,6 +170,9 @@ def _codes(*codes: int) -> frozenset[int]:
 
 _FIVE = frozenset(range(500, 600))
 
+# Limits of a connection are told so, and much else.
+SAID_OF_MUCH = _codes(451, 452)
+
 RULES = (
     Rule(_MESSAGE, None, _of_helo, lambda past: not past.passed, Then.RECEIVER_DOWN),
     Rule(_ENVELOPE, _codes(421), _any, lambda past: past.took, Then.USED_UP),
@@ -178,8 +183,8 @@ RULES = (
     Rule((Phase.DOT, Phase.LMTP_DOT), _codes(503), _any, _ever, Then.IN_DOUBT),
     Rule((Phase.RCPT,), _codes(452), _of_some_crowd, lambda past: past.accepted > 0, Then.ANOTHER_TRANSACTION),
     Rule((Phase.RCPT,), _codes(451, 552), _of_a_crowd, lambda past: past.accepted > 0, Then.ANOTHER_TRANSACTION),
-    Rule((Phase.MAIL, Phase.DATA), _codes(451, 452), _any, lambda past: past.took, Then.USED_UP),
-    Rule((Phase.RCPT,), _codes(451, 452), _any, lambda past: past.took and not past.accepted, Then.USED_UP),
+    Rule((Phase.MAIL, Phase.DATA), SAID_OF_MUCH, _any, lambda past: past.took, Then.USED_UP),
+    Rule((Phase.RCPT,), SAID_OF_MUCH, _any, lambda past: past.took and not past.accepted, Then.USED_UP),
     Rule((Phase.DATA,), None, _of_a_crowd, lambda past: past.accepted > 1 or past.crowded, Then.ANOTHER_TRANSACTION),
     Rule((Phase.RCPT,), _codes(552), _of_a_crowd, _ever, Then.DEFER_RECIPIENT),
     Rule((Phase.RCPT,), None, _of_sender, lambda past: not past.accepted, Then.NEXT_SENDER),
@@ -198,8 +203,19 @@ def plainly(phase: Phase, code: int) -> Then:
     return TABLE[phase][code // 100]
 
 
+def gist(words: bytes) -> bytes:
+    """Return *words* without addresses and numbers (behind the code): what a receiver says alike of many messages."""
+    return words[:3] + NUMBERS.sub(b"#", _plain(words)[3:])
+
+
 def judge(phase: Phase, code: int, words: bytes, past: Past = Past()) -> Then:  # noqa: B008 - a tuple
-    """Return what a reply of *code* and *words* (code first) means in *phase*, after *past*."""
+    """Return what a reply of *code* and *words* (code first) means in *phase*, after *past*.
+
+    What a connection says that has taken mail does not mean that it is used up where a fresh one said the same: such is
+    greylisting.
+    """
+    if past.took and past.said_afresh and code in SAID_OF_MUCH and gist(words) in past.said_afresh:
+        past = past._replace(took=False)
     if code >= 400:
         for phases, codes, fit, before, then in RULES:
             if phase in phases and (codes is None or code in codes) and before(past) and fit(words):

@@ -110,6 +110,31 @@ def test_what_a_fresh_connection_does_not_take_either_waits(receiver: Receiver, 
     assert (passed.code, four.left, spooled(work)) == (75, [letter("b")], ["msg.2.dat"])
 
 
+@pytest.mark.parametrize("phase", [0, 1, 2])
+def test_greylisting_takes_one_connection_more_and_not_one_a_message(
+    receiver: Receiver, mailbox: Mailbox, phase: int
+) -> None:
+    mailbox.put(*map(letter, "abcdef"))
+    replies = ["250 ok"] * phase
+    no = {
+        one: asked(one, *replies, f"451 4.7.1 <{one}@far.example>: greylisted for {ord(one)} seconds") for one in "bce"
+    }
+    between = "C: RSET\nS: 250 ok\n" if phase else ""
+    second = f"{PLAIN}{no['b']}{between}{no['c']}{between}{taken('d')}{no['e']}{between}{taken('f')}{QUIT}"
+    passed = run(receiver, f"{PLAIN}{taken('a')}{no['b']}{QUIT}{NEXT}{second}", 6)
+    assert (passed.code, mailbox.left) == (75, list(map(letter, "bce")))
+
+
+def test_a_limit_with_the_words_of_greylisting_puts_off_one_message_a_connection(
+    receiver: Receiver, mailbox: Mailbox
+) -> None:
+    mailbox.put(*map(letter, "abcdefg"))
+    no = {one: asked(one, "451 4.7.1 not now") for one in "adef"}
+    first = f"{PLAIN}{no['a']}{taken('b')}{taken('c')}{no['d']}{no['e']}{QUIT}{NEXT}{PLAIN}"
+    passed = run(receiver, f"{first}{taken('e')}{taken('f')}{taken('g')}{QUIT}", 7)
+    assert (passed.code, mailbox.left) == (75, list(map(letter, "ad")))
+
+
 def test_another_connection_that_is_refused_ends_the_pass(receiver: Receiver, four: Mailbox) -> None:
     refused = "S: 421 4.7.0 too many connections\nC: QUIT"
     passed = run(receiver, f"{PLAIN}{taken('a')}{asked('b', '452 enough')}{QUIT}{NEXT}{refused}")

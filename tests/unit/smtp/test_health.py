@@ -162,3 +162,13 @@ def test_a_receiver_that_stumbled_is_remembered() -> None:
     health.stumbled()
     assert health.alone
     assert Health(health.learned).alone
+
+
+# --- what is said of messages and not of connections ------------------------------------------------------------------
+
+
+def test_gists_are_kept_up_to_a_hundred_and_then_no_more() -> None:
+    health = Health()
+    for number in range(200):
+        health.heard_afresh({b"451 %d" % number})
+    assert health.said_afresh == {b"451 %d" % number for number in range(100)}

@@ -928,3 +928,12 @@ def test_an_answer_says_what_it_was_about(script: dict[str, Reply], cause: Cause
     one = replace(errand(ME, sender=b""), senders=())
     said = heard(one, replies["rcpt"], mail=replies["mail"], data=replies["data"], dots=(replies["dot"],))
     assert said.result().answers[ME].cause is cause
+
+
+@pytest.mark.parametrize(
+    ("past", "gists"),
+    [(Past(), {b"451 #.#.# greylisted"}), (Past(fresh=False), set()), (Past(fresh=False, took=True), set())],
+)
+def test_a_transaction_tells_what_the_first_message_of_a_connection_was_told(past: Past, gists: set[bytes]) -> None:
+    transaction = heard(errand(ME, YOU), NOT_NOW, NO, data=NO, around=Around(past=past))
+    assert transaction.said_afresh == gists

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lib.delivery.parcel import Tried
 from lib.smtp import verdict
-from lib.smtp.verdict import Failure, Next, Past, Phase, Stage, Then, judge
+from lib.smtp.verdict import Failure, Next, Past, Phase, Stage, Then, gist, judge
 
 GO, DOWN, ODD, DOUBT = Then.GO, Then.RECEIVER_DOWN, Then.OUT_OF_STEP, Then.IN_DOUBT
 LATER, OWED, REFUSED, CONTENT = Then.DEFER_MESSAGE, Then.DEFER_RECIPIENT, Then.REFUSE_RECIPIENT, Then.REFUSE_CONTENT
@@ -380,3 +380,35 @@ def test_every_reply_means_something(phase: Phase, code: int, text: bytes, past:
 def test_long_words_are_looked_at_for_a_moment_only() -> None:
     for text in (b"<" * 30_000, b'"' * 30_000, b"x" * 30_000, b"@" * 30_000, b"too many " * 3_000):
         assert judge(Phase.RCPT, 550, b"550 " + text) is REFUSED
+
+
+# --- greylisting is no limit of a connection --------------------------------------------------------------------------
+
+GREY = b"451 4.7.1 <a@x.org>: greylisted, come back in 300 seconds"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        GREY,
+        b"451 4.7.1 <b@y.org>: greylisted, come back in 12 seconds",
+        b"451 4.7.1 <>: Greylisted, come back in 1 seconds",
+    ],
+)
+@pytest.mark.parametrize(("phase", "then"), [(Phase.MAIL, LATER), (Phase.RCPT, OWED), (Phase.DATA, LATER)])
+def test_what_a_fresh_connection_said_as_well_uses_none_up(phase: Phase, then: Then, said: bytes) -> None:
+    assert judge(phase, 451, said, USED) is Then.USED_UP
+    assert judge(phase, 451, said, USED._replace(said_afresh=frozenset([gist(GREY)]))) is then
+
+
+@pytest.mark.parametrize(
+    "said", [b"452 4.7.1 <a@x.org>: greylisted, come back in 300 seconds", b"451 4.7.1 enough", b"421 bye"]
+)
+def test_other_words_do(said: bytes) -> None:
+    past = USED._replace(said_afresh=frozenset([gist(GREY)]))
+    assert judge(Phase.RCPT, int(said[:3]), said, past) is Then.USED_UP
+
+
+def test_421_always_does() -> None:
+    past = USED._replace(said_afresh=frozenset([gist(b"421 4.7.0 too much")]))
+    assert judge(Phase.MAIL, 421, b"421 4.7.0 too much", past) is Then.USED_UP
