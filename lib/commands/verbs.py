@@ -104,11 +104,11 @@ def reset(plan: Plan, _wish: Wish) -> Exit:
         spool = Spool(settings.work_path, settings.pf_spool_limit)
         try:
             ledger.load(time.time())
-            journal = recovery.reset(ledger, spool, time.time())
+            damaged = recovery.reset(ledger, spool, time.time())
         finally:
             spool.close()
             ledger.close()
-    for path in (aside, journal):
+    for path in (aside, damaged):
         if path is not None:
             console.say(f"set aside as {path}")
     console.say("the safety net is set back; the next pass runs")

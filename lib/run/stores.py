@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 
 from lib.config import helo
 from lib.config.settings import Settings
-from lib.delivery import safety_net
 from lib.delivery.envelope import CARE, NOTICES, OURS, origins
 from lib.delivery.letters import Letters
 from lib.delivery.outbox import Outbox
-from lib.delivery.safety_net import Ground, Streak
+from lib.delivery.safety_net import Ground, Streak, ground
 from lib.delivery.settle import Clerk, Terms
 from lib.errors import StorageError
 from lib.halt import Halt, Signals
@@ -144,8 +143,8 @@ def _move_times(ledger: Ledger, shift: Shift) -> None:
 def _buried(ledger: Ledger, duds: Duds, streak: Streak) -> Iterator[str]:
     """Settle what a killed pass had written to duds.dat; yield whose it was."""
     for account, entry in list(recovery.buried(ledger, duds)):
-        ground = safety_net.ground(content=bool(entry.content), ours=account in OURS)
-        streak.dud(ground, Dud(account, entry.key, entry.sha, time.time()))
+        why = ground(content=bool(entry.content), ours=account in OURS)
+        streak.dud(why, Dud(account, entry.key, entry.sha, time.time()))
         yield account
 
 

@@ -92,7 +92,7 @@ class Ways(NamedTuple):
     reuse: bool = False
 
 
-class Session:
+class Visitor:
     """The POP server's side of one session: commands in, replies out."""
 
     def __init__(self, ways: Ways, box: list[Lying], world: "World") -> None:
@@ -132,9 +132,9 @@ class Session:
 
 
 class Line(Wire):
-    """A connection to a Session: whatever happens meanwhile happens in step()."""
+    """A connection to a Visitor: whatever happens meanwhile happens in step()."""
 
-    def __init__(self, session: Session, world: "World", breaks: int | None) -> None:
+    def __init__(self, session: Visitor, world: "World", breaks: int | None) -> None:
         self._session, self._world, self._left = session, world, breaks
         self.encrypted = False
         self.octets_in = 0
@@ -169,7 +169,7 @@ class Line(Wire):
 class Box(Mailbox):
     """A mailbox that is open already."""
 
-    def __init__(self, account: Account, session: Session, line: Line, ways: Ways, *, ahead: bool) -> None:
+    def __init__(self, account: Account, session: Visitor, line: Line, ways: Ways, *, ahead: bool) -> None:
         super().__init__(account, "", Terms(1.0, None))
         self.capabilities = Capabilities({b"PIPELINING": ()} if ahead else {})
         self.dialogue: Dialogue[Status | Body] = Dialogue(pop3.Framer())
@@ -359,7 +359,7 @@ class World:
         return Given(account.name, self._clerk.ledger, self._clerk.spool, post, self, Unwatched(), tally, limits)
 
     def _session(self, account: Account, course: Course, given: Given, breaks: int | None) -> None:
-        session = Session(self.ways, self.boxes[account.user], self)
+        session = Visitor(self.ways, self.boxes[account.user], self)
         box = Box(account, session, Line(session, self, breaks), self.ways, ahead=course.pace is Pace.AHEAD)
         Fetch(box, given, course).drain()
 
