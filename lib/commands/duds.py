@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from lib.commands.cli import Wish
 from lib.config.dmail_conf import Plan
 from lib.delivery.envelope import Origin, origins, trace
-from lib.delivery.parcel import Answer, Errand, Parcel, Result
+from lib.delivery.queued import Answer, Errand, Parcel, Result
 from lib.errors import Exit, UsageError
 from lib.mail import message, received, routing
 from lib.mail.address import in_ascii

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from lib.delivery import contents
-from lib.delivery.parcel import Parcel
+from lib.delivery.queued import Parcel
 from lib.errors import StorageError
 from lib.mail.message import Canon
 from lib.store.duds import Duds

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from lib.delivery.parcel import Parcel
+from lib.delivery.queued import Parcel
 from lib.store.spool import Spool
 
 # Octets of a large message from which the caretaker's copy is made: its header, as far as that was scanned.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lib.config import helo
 from lib.config.settings import Account, Secret, Settings
-from lib.delivery.parcel import Parcel, Tried
+from lib.delivery.queued import Parcel, Tried
 from lib.mail import message, received, routing
 from lib.mail.received import Trace
 from lib.mail.routing import Route, Rules

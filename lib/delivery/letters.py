@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from lib.delivery.envelope import CARE, PLAIN, Moment, Origin, consign
-from lib.delivery.parcel import Parcel
+from lib.delivery.queued import Parcel
 from lib.mail import message
 from lib.report.notice import Matter, Post
 from lib.store.journal import Ledger

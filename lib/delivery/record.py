@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lib.delivery.envelope import CARETAKER, NOT_YET
-from lib.delivery.parcel import Cause, Parcel, Result
+from lib.delivery.queued import Cause, Parcel, Result
 from lib.store.journal_facts import OWED, REFUSED, ContentRefused, Entry, Loss, Lost, Record, Verdicts
 from lib.visible import kept
 

@@ -16,7 +16,7 @@ from lib.delivery.burial import Burial
 from lib.delivery.envelope import CARE, CARETAKER, OURS, PLAIN, recipients
 from lib.delivery.fate import Fate, Next, care, fate, next_step
 from lib.delivery.letters import Letters
-from lib.delivery.parcel import Errand, Parcel, Post, Result
+from lib.delivery.queued import Errand, Parcel, Post, Result
 from lib.delivery.safety_net import COUNTS, Ground, Streak
 from lib.errors import StorageError
 from lib.mail import caretaker, received

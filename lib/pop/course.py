@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from lib.delivery.parcel import Post
+from lib.delivery.queued import Post
 from lib.pop.broken import Pace
 from lib.pop.plan import Limits, Turn
 from lib.report.outcome import Tally, Watch

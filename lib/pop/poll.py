@@ -14,7 +14,7 @@ from typing import Protocol
 from lib.auth import proof
 from lib.config.settings import Account, Settings
 from lib.delivery.envelope import Origin
-from lib.delivery.parcel import Post
+from lib.delivery.queued import Post
 from lib.delivery.settle import Clerk
 from lib.errors import AccountError, Exit, LoginError, LostError, PeerError, PopfetchError, StoppedError, StorageError
 from lib.halt import Halt

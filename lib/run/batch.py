@@ -13,7 +13,7 @@ from threading import Lock, Thread
 
 from lib.config.settings import Account, Settings
 from lib.delivery.envelope import Moment, Origin, consign, tried
-from lib.delivery.parcel import Post
+from lib.delivery.queued import Post
 from lib.delivery.settle import Clerk
 from lib.errors import PopfetchError, StoppedError, ThreadError, UnreachableError
 from lib.halt import Deadline, Halt

@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass, field
 from threading import Event
 
-from lib.delivery.outbox import Outbox
-from lib.delivery.parcel import Post
+from lib.delivery.queue import Outbox
+from lib.delivery.queued import Post
 from lib.errors import PopfetchError, StorageError
 from lib.halt import GRACE, Halt
 from lib.report import log

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock, Thread
 
-from lib.delivery.parcel import Errand, Parcel, Result
+from lib.delivery.queued import Errand, Parcel, Result
 from lib.delivery.settle import Clerk
 from lib.errors import PopfetchError, ReceiverError, SafetyNetError, StoppedError, ThreadError
 from lib.report import log

@@ -11,7 +11,7 @@ from lib.config import helo
 from lib.config.settings import Settings
 from lib.delivery.envelope import CARE, NOTICES, OURS, origins
 from lib.delivery.letters import Letters
-from lib.delivery.outbox import Outbox
+from lib.delivery.queue import Outbox
 from lib.delivery.safety_net import Ground, Streak, ground
 from lib.delivery.settle import Clerk, Terms
 from lib.errors import StorageError

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from lib.delivery.parcel import Errand
+from lib.delivery.queued import Errand
 from lib.mail.message import Canon
 from lib.smtp.smtp import Stuffing
 

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import replace
 from functools import partial
 
-from lib.delivery.parcel import Answer, Cause, Errand, Result, Work
+from lib.delivery.queued import Answer, Cause, Errand, Result, Work
 from lib.errors import LostError, PeerError, PopfetchError, ReceiverError, SilenceError, StoppedError
 from lib.report import log
 from lib.smtp import exchange, smtp

@@ -6,7 +6,7 @@ Thread-safe. Nothing here judges: the verdict table says what a failure means, g
 from threading import Lock
 from typing import NamedTuple
 
-from lib.delivery.parcel import Errand
+from lib.delivery.queued import Errand
 from lib.smtp import verdict
 from lib.smtp.verdict import Failure, Next, Then
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import NamedTuple
 
-from lib.delivery.parcel import Answer, Cause, Errand, Result
+from lib.delivery.queued import Answer, Cause, Errand, Result
 from lib.net.dialogue import Command
 from lib.smtp import smtp, verdict
 from lib.smtp.smtp import Features, Reply

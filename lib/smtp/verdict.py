@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import Enum, IntEnum, auto
 from typing import NamedTuple
 
-from lib.delivery.parcel import Tried
+from lib.delivery.queued import Tried
 
 
 class Phase(IntEnum):  # whose hash costs nothing: it is looked up four times a message

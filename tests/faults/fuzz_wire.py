@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lib.auth import sasl
-from lib.delivery.parcel import Errand, Parcel
+from lib.delivery.queued import Errand, Parcel
 from lib.errors import PeerError
 from lib.mail.message import Canon, Head
 from lib.mail.received import Trace

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from lib.config.settings import KEEP_FOREVER, Account, Secret, Settings
 from lib.delivery.envelope import OURS, Moment, consign, origins
 from lib.delivery.letters import Letters
-from lib.delivery.parcel import Errand, Post, Result
+from lib.delivery.queued import Errand, Post, Result
 from lib.delivery.settle import Clerk
 from lib.delivery.settle import Terms as Ends
 from lib.errors import LostError, PeerError, SafetyNetError

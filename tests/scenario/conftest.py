@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from lib.delivery.outbox import Outbox
-from lib.delivery.parcel import Errand
+from lib.delivery.queue import Outbox
+from lib.delivery.queued import Errand
 from tests import talk
 from tests.embedded import PopServer, SmtpServer
 from tests.passes import Argument, Conf, Result, RunPass, account

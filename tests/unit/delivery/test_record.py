@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lib.delivery.envelope import CARETAKER, NOT_YET
-from lib.delivery.parcel import Answer, Cause, Errand, Parcel, Result
+from lib.delivery.queued import Answer, Cause, Errand, Parcel, Result
 from lib.delivery.record import records
 from lib.mail.message import scan
 from lib.mail.received import Trace

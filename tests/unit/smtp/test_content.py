@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from lib.delivery.parcel import Errand
+from lib.delivery.queued import Errand
 from lib.smtp.content import PART, content
 from tests.arrivals import cut_at, places, soup
 from tests.unit.smtp.test_transaction import ME, errand

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.delivery.parcel import Errand, Parcel, Tried
+from lib.delivery.queued import Errand, Parcel, Tried
 from lib.mail.message import scan
 from lib.smtp.health import Health, Learned
 from lib.smtp.verdict import Next, Then

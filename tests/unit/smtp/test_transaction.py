@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.delivery.parcel import Answer, Cause, Errand, Parcel
+from lib.delivery.queued import Answer, Cause, Errand, Parcel
 from lib.mail.message import scan
 from lib.mail.received import Trace
 from lib.smtp.content import content

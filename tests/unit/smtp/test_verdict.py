@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.delivery.parcel import Tried
+from lib.delivery.queued import Tried
 from lib.smtp import verdict
 from lib.smtp.verdict import Failure, Next, Past, Phase, Stage, Then, gist, judge
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from lib.delivery.outbox import Outbox
-from lib.delivery.parcel import Errand, Tried
+from lib.delivery.queue import Outbox
+from lib.delivery.queued import Errand, Tried
 
 PATIENCE = 20.0  # seconds: only a test that fails waits so long
 

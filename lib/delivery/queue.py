@@ -6,7 +6,7 @@ What broke a connection waits behind all others, and is never offered for the ti
 from collections import deque
 from threading import Condition, Lock
 
-from lib.delivery.parcel import Errand, Tried
+from lib.delivery.queued import Errand, Tried
 
 
 class Outbox:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lib.delivery.parcel import Errand, Parcel, Post
+from lib.delivery.queued import Errand, Parcel, Post
 from lib.mail.message import scan
 from lib.mail.received import Trace
 from lib.smtp.content import content
