@@ -24,7 +24,7 @@ from typing import NoReturn
 from lib.commands import cli
 from lib.commands.cli import Verb, Wish
 from lib.config import dmail_conf, helo, password
-from lib.config.dmail_conf import Plan
+from lib.config.dmail_conf import Configuration
 from lib.config.settings import Settings, without_aging
 from lib.errors import AnotherPassError, Exit, PopfetchError, SafetyNetError, SettingsError, StoppedError, StorageError
 from lib.halt import HEARING, Halt, Signals, Stop, ended_by
@@ -32,12 +32,12 @@ from lib.line import dial
 from lib.line.dial import Line, Spent
 from lib.report import log
 from lib.report.judge import News, judge, mails
-from lib.report.notice import Post
-from lib.report.outcome import AccountOutcome, Outcome, Tally, Unwatched, Watch
+from lib.report.notice import Letterhead
+from lib.report.outcome import AccountOutcome, Observer, Outcome, Tally, Unobserved
 from lib.run import due, stores
 from lib.run.batch import Batch
 from lib.run.outgoing import Outgoing
-from lib.run.stores import Workplace
+from lib.run.stores import Stores
 from lib.store import clock, owner, state
 from lib.store.lock import only_pass
 from lib.store.state import State
@@ -77,8 +77,8 @@ def run(wish: Wish) -> Exit:
         for warning in plan.warnings:
             LOG.warning("%s", log.line("settings", warning=warning))
         try:
-            with only_pass(settings.work_path / "popfetch.lock"), onlooker(wish) as watch:
-                outcome = one_pass(plan, watch, signals, scheduled=wish.verb is Verb.SCHEDULED)
+            with only_pass(settings.work_path / "popfetch.lock"), onlooker(wish) as observer:
+                outcome = one_pass(plan, observer, signals, scheduled=wish.verb is Verb.SCHEDULED)
         except AnotherPassError as error:
             return beside(error, settings, scheduled=wish.verb is Verb.SCHEDULED)
         if wish.json or test:
@@ -90,7 +90,7 @@ def run(wish: Wish) -> Exit:
 
 
 @contextmanager
-def line_down(wish: Wish) -> Iterator[dmail_conf.Plan]:
+def line_down(wish: Wish) -> Iterator[dmail_conf.Configuration]:
     """Read dmail.conf. Whatever cannot be read or written here or inside keeps no line of ours up."""
     work: Path | None = None
     try:
@@ -115,10 +115,10 @@ def beside(error: AnotherPassError, settings: Settings, *, scheduled: bool) -> E
     raise error
 
 
-def onlooker(wish: Wish) -> AbstractContextManager[Watch]:
+def onlooker(wish: Wish) -> AbstractContextManager[Observer]:
     """Return who looks on while the pass runs: a person, or nobody."""
     if wish.verb is not Verb.TEST or wish.json:
-        return nullcontext(Unwatched())
+        return nullcontext(Unobserved())
     from lib.report import console  # noqa: PLC0415 - see complain
 
     return console.Progress()
@@ -132,7 +132,7 @@ def complain(complaints: Sequence[PopfetchError | str]) -> None:
         console.complain(complaints)
 
 
-def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> Outcome:
+def one_pass(plan: Configuration, observer: Observer, signals: Signals, *, scheduled: bool) -> Outcome:
     """One pass under the lock: hang up what an earlier one left up; is it due, make it, remember it."""
     settings, now = plan.settings, time.time()
     path, command = settings.work_path / "popfetch_state.toml", cli.called(plan.path)
@@ -155,20 +155,20 @@ def one_pass(plan: Plan, watch: Watch, signals: Signals, *, scheduled: bool) -> 
     halt = Halt(signals)
     halt.until(settings.pf_time_limit * MINUTE, "cut short by pf_time_limit", HEARING)
     with stores.opened(settings, known.duds_in_a_row, command, judged.shift) as place:
-        batch = place.batch(known, watch, halt)
+        batch = place.batch(known, observer, halt)
         batch.scheduled = scheduled
         outcomes = attempt(settings, place, batch)
         accounts, news = judge(batch.memories, outcomes, time.time())
-        row, tripped = place.streak.row, place.streak.tripped
+        row, tripped = place.safety_net.row, place.safety_net.tripped
         known = known._replace(receiver=place.remembered(batch), hosts=batch.hosts)
         ended = known._replace(accounts=accounts, duds_in_a_row=row, tripped=tripped, last_end=time.time())
         ended = ended.with_clock(clock.ended(judged, clock.read()))
         state.save(path, ended)
         outcomes += tell(settings, place, ended, news, signals)
         batch.complaints.extend(duds_among(path, ended, place))
-        row = place.streak.row
+        row = place.safety_net.row
         seconds = time.time() - now
-        outcome = Outcome(tuple(outcomes), tuple(batch.complaints), place.owed, row, seconds)
+        outcome = Outcome(tuple(outcomes), tuple(batch.complaints), place.deferred, row, seconds)
     LOG.info("%s", log.line("pass", summary=outcome.summary()))
     return outcome
 
@@ -178,13 +178,13 @@ def work_path_of(conf: Path) -> Path:
     return dmail_conf.load(conf, HERE).settings.work_path
 
 
-def attempt(settings: Settings, place: Workplace, batch: Batch) -> list[AccountOutcome]:
+def attempt(settings: Settings, place: Stores, batch: Batch) -> list[AccountOutcome]:
     """Send again what the spool holds, raise the line, drain every account, hang up, deliver what is left."""
     line = line_of(settings, batch.halt.begun)
     outcomes: list[AccountOutcome] = []
     try:
-        place.streak.check()  # a killed pass may have tripped the safety net, and not have said so
-        place.bury_corrupt(batch.clerk)
+        place.safety_net.check()  # a killed pass may have tripped the safety net, and not have said so
+        place.bury_corrupt(batch.settlement)
         if place.found or (line.configured and not line.is_up(batch.halt.begun)):
             batch.pool.greet()
         batch.send_again(batch.successors.at_once(place.found))
@@ -232,26 +232,26 @@ def hang_up(line: Line, batch: Batch) -> None:
 
 
 def tell(
-    settings: Settings, place: Workplace, known: State, news: Sequence[News], signals: Signals
+    settings: Settings, place: Stores, known: State, news: Sequence[News], signals: Signals
 ) -> list[AccountOutcome]:
     """Write to pf_notify_address what has to be told after this pass; most passes have nothing to tell."""
     to = settings.pf_notify_address
-    duds = place.streak.row if place.streak.tripped else 0
+    duds = place.safety_net.row if place.safety_net.tripped else 0
     if to is None or not (news or duds):
         return []
     host, when = helo.name(settings), datetime.now().astimezone()
-    post = Post(helo.address(settings), to, when, f"<{when.timestamp():.6f}.popfetch@{host}>", place.command)
+    post = Letterhead(helo.address(settings), to, when, f"<{when.timestamp():.6f}.popfetch@{host}>", place.command)
     return place.tell(list(mails(post, news, duds, str(settings.work_path / "duds.dat"))), known, signals)
 
 
-def duds_among(path: Path, known: State, place: Workplace) -> list[PopfetchError]:
+def duds_among(path: Path, known: State, place: Stores) -> list[PopfetchError]:
     """Save what duds among the notices came to; return the error when they have tripped the safety net."""
-    row, tripped = place.streak.row, place.streak.tripped
+    row, tripped = place.safety_net.row, place.safety_net.tripped
     if (row, tripped) == (known.duds_in_a_row, known.tripped):
         return []
     state.save(path, known._replace(duds_in_a_row=row, tripped=tripped))
     try:
-        place.streak.check()
+        place.safety_net.check()
     except SafetyNetError as error:
         return [error]
     return []

@@ -82,7 +82,7 @@ def run(words: tuple[str, ...], seconds: float, stop: Stop = never, *, secret: b
             process = _start(words, output, secret=secret)
         group, said = _Group(process.pid), _Said(process, output)
         try:
-            why = _watch(process, said, Deadline.after(seconds, stop), seconds)
+            why = _observer(process, said, Deadline.after(seconds, stop), seconds)
         finally:
             _end(process, group)
         return Ended(None if why else process.returncode, why, said.all())
@@ -160,7 +160,7 @@ def _start(words: tuple[str, ...], output: IO[bytes] | None, *, secret: bool) ->
     )
 
 
-def _watch(process: "subprocess.Popen[bytes]", said: "_Said", deadline: Deadline, seconds: float) -> str:
+def _observer(process: "subprocess.Popen[bytes]", said: "_Said", deadline: Deadline, seconds: float) -> str:
     """Wait for the end; return "", or why the program must not go on."""
     try:
         for slice_ in deadline.slices():

@@ -17,7 +17,7 @@ class Exit(IntEnum):
     BUG = 70
     STORAGE = 74
     NO_LINE = 69
-    OWED = 75
+    DEFERRED = 75
     LOGIN = 77
     ACCOUNT = 76
     DUDS = 65
@@ -72,7 +72,7 @@ class StorageError(PopfetchError):
 class AnotherPassError(PopfetchError):
     """The lock is held: another pass runs."""
 
-    exit = Exit.OWED
+    exit = Exit.DEFERRED
 
 
 class NoLineError(PopfetchError):
@@ -84,7 +84,7 @@ class NoLineError(PopfetchError):
 class ReceiverError(PopfetchError):
     """The SMTP or LMTP server takes nothing now; no message is to blame."""
 
-    exit = Exit.OWED
+    exit = Exit.DEFERRED
 
 
 class BusyError(ReceiverError):
@@ -94,7 +94,7 @@ class BusyError(ReceiverError):
 class ThreadError(PopfetchError):
     """The system gives no further thread to deliver or to fetch with."""
 
-    exit = Exit.OWED
+    exit = Exit.DEFERRED
 
 
 class AccountError(PopfetchError):
@@ -120,37 +120,37 @@ class LoginError(AccountError):
 class StoppedError(PopfetchError):
     """A wait ended before its time: by a signal, a limit, or somebody's trouble; that is told elsewhere.
 
-    Nobody is to blame for it, neither peer nor message: so it is no LostError.
+    Nobody is to blame for it, neither peer nor message: so it is no ConnectionLostError.
     """
 
     exit = Exit.ACCOUNT
 
 
-class PeerError(PopfetchError):
+class ProtocolError(PopfetchError):
     """The peer broke the protocol: nothing that it says after this can be believed."""
 
     exit = Exit.ACCOUNT
 
 
-class EndlessError(PeerError):
+class EndlessError(ProtocolError):
     """A reply is longer than it may be."""
 
 
-class OutOfStepError(PeerError):
+class OutOfStepError(ProtocolError):
     """A reply cannot be the one to the command that it came for."""
 
 
-class LostError(PopfetchError, ConnectionError):
+class ConnectionLostError(PopfetchError, ConnectionError):
     """The connection is gone, or was never there."""
 
     exit = Exit.ACCOUNT
 
 
-class SilenceError(LostError, TimeoutError):
+class PeerTimeoutError(ConnectionLostError, TimeoutError):
     """The peer said nothing for longer than it may."""
 
 
-class TlsError(LostError):
+class TlsError(ConnectionLostError):
     """TLS was refused or failed."""
 
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from lib.config.oauth import Oauth, Provider
 from lib.errors import AccountError, LoginError, SettingsError
-from lib.net.https import Answer
+from lib.net.https import HttpReply
 from lib.visible import visible
 
 LEAST_LEFT = 300  # seconds; with less left an access token is renewed first
@@ -178,7 +178,7 @@ def well_known(issuer: str) -> tuple[str, ...]:
     )
 
 
-def discovered(provider: Provider, issuer: str, answer: Answer) -> Provider:
+def discovered(provider: Provider, issuer: str, answer: HttpReply) -> Provider:
     """Return *provider* with the endpoints that *issuer* told of. AccountError for one that is somebody else's."""
     if answer.text("issuer").rstrip("/") != issuer.rstrip("/"):
         raise AccountError(f"{visible(issuer)} tells of another issuer, {visible(answer.text('issuer'))}: see issuer=")
@@ -196,13 +196,13 @@ def discovered(provider: Provider, issuer: str, answer: Answer) -> Provider:
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
-def told(answer: Answer) -> str:
+def told(answer: HttpReply) -> str:
     """Return an error in the provider's own words."""
     words = " ".join(filter(None, (answer.text("error"), answer.text("error_description"))))
     return visible(words or f"HTTP {answer.status}", 200)
 
 
-def token(answer: Answer, now: float, before: Token | None = None) -> Token:
+def token(answer: HttpReply, now: float, before: Token | None = None) -> Token:
     """Return the token of an answer, the refresh token of *before* where none came.
 
     InvalidGrantError: log in again. LoginError: refused for another reason. AccountError: out of order for now.
@@ -219,7 +219,7 @@ def token(answer: Answer, now: float, before: Token | None = None) -> Token:
     raise LoginError(f"no token: {told(answer)}")
 
 
-def code(answer: Answer) -> Device:
+def code(answer: HttpReply) -> Device:
     """Return the device code of an answer. AccountError, LoginError as token()."""
     if not answer.text("device_code"):
         token(answer._replace(said={**answer.said, "access_token": ""}), 0.0)
@@ -234,7 +234,7 @@ def code(answer: Answer) -> Device:
     )
 
 
-def polled(answer: Answer, now: float, interval: float) -> Token | Waiting:
+def polled(answer: HttpReply, now: float, interval: float) -> Token | Waiting:
     """Return the token, or how long to wait; errors as token()."""
     match answer.text("error"):
         case "authorization_pending":

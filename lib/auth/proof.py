@@ -10,7 +10,7 @@ from lib.halt import Stop
 
 if TYPE_CHECKING:
     from lib.auth.tokens import Tokens
-    from lib.net.https import Answer
+    from lib.net.https import HttpReply
 
 
 def reveal(account: Account, settings: Settings, command: str, stop: Stop) -> str:
@@ -34,7 +34,7 @@ def _tokens(settings: Settings, command: str) -> "Tokens":
     from lib.auth.tokens import FOLDER, Tokens  # noqa: PLC0415 - only who has tokens pays for them
     from lib.net import https  # noqa: PLC0415 - as above
 
-    def post(url: str, form: Mapping[str, str]) -> "Answer":
+    def post(url: str, form: Mapping[str, str]) -> "HttpReply":
         return https.post(url, form, settings.pf_tls_ca)
 
     known = {line.name: line for line in settings.pf_oauth}

@@ -11,7 +11,7 @@ from binascii import Error as Base64Error
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lib.errors import PeerError
+from lib.errors import ProtocolError
 from lib.visible import visible
 
 
@@ -71,12 +71,12 @@ LAST_WORDS = {b"OAUTHBEARER": b"AQ=="}
 
 
 def respond(response: Response, login: Login, challenge: bytes) -> bytes:
-    """Return the base64 line that answers *challenge* (base64 as received); PeerError if that is no base64."""
+    """Return the base64 line that answers *challenge* (base64 as received); ProtocolError if that is no base64."""
     try:
         heard = b64decode(challenge.strip(), validate=True)
     except (Base64Error, ValueError):
         if response is _cram_md5:
-            raise PeerError("a challenge that is not base64") from None
+            raise ProtocolError("a challenge that is not base64") from None
         heard = b""
     return b64encode(response(login, heard))
 

@@ -15,7 +15,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from enum import Enum, auto
 
-from lib.errors import PeerError
+from lib.errors import ProtocolError
 
 HASHES = {b"SCRAM-SHA-256": "sha256", b"SCRAM-SHA-1": "sha1"}
 LEAST_ITERATIONS, MOST_ITERATIONS = 4096, 1_000_000
@@ -37,7 +37,7 @@ PROHIBITED = (
 )
 
 
-class Turn(Enum):
+class ScramStep(Enum):
     """What Scram.respond() waits for."""
 
     START = auto()
@@ -51,7 +51,7 @@ class Scram:
 
     def __init__(self, mechanism: bytes, user: bytes, password: bytes, nonce: bytes = b"") -> None:
         """Say nothing yet."""
-        self.turn = Turn.START
+        self.turn = ScramStep.START
         self._hash = HASHES[mechanism]
         self._password = prepared(password)
         self._nonce = nonce or b64encode(secrets.token_bytes(NONCE_OCTETS))
@@ -62,36 +62,36 @@ class Scram:
     @property
     def proved(self) -> bool:
         """Say whether the server has proved that it knows the password; a login without that is no login."""
-        return self.turn is Turn.PROVED
+        return self.turn is ScramStep.PROVED
 
     def respond(self, challenge: bytes) -> bytes:
-        """Return what answers *challenge*, both without base64. PeerError for a server that is not to be trusted."""
+        """Return what answers *challenge*, both without base64. ProtocolError for a server that is not to be trusted."""
         match self.turn:
-            case Turn.START:
-                self.turn = Turn.FIRST
+            case ScramStep.START:
+                self.turn = ScramStep.FIRST
                 return HEADER + self._bare
-            case Turn.FIRST:
-                self.turn = Turn.FINAL
+            case ScramStep.FIRST:
+                self.turn = ScramStep.FINAL
                 return self._final(challenge)
-            case Turn.FINAL:
+            case ScramStep.FINAL:
                 self._verify(challenge)
-                self.turn = Turn.PROVED
+                self.turn = ScramStep.PROVED
                 return b""
-        raise PeerError("SCRAM: a challenge behind the last one")
+        raise ProtocolError("SCRAM: a challenge behind the last one")
 
     def _final(self, first: bytes) -> bytes:
         """Return client-final-message: the proof that we know the password (RFC 5802 section 3)."""
         match = FIRST.fullmatch(first)
         if match is None:
-            raise PeerError("SCRAM: the server's first message is none")
+            raise ProtocolError("SCRAM: the server's first message is none")
         nonce, salt, iterations = match[1], _decoded(match[2]), int(match[3])
         if not nonce.startswith(self._nonce) or not len(self._nonce) < len(nonce) <= MAX_SERVER_NONCE:
-            raise PeerError("SCRAM: the server did not take up our nonce")
+            raise ProtocolError("SCRAM: the server did not take up our nonce")
         if not LEAST_ITERATIONS <= iterations <= MOST_ITERATIONS:
             bounds = f"{LEAST_ITERATIONS} to {MOST_ITERATIONS} are taken"
-            raise PeerError(f"SCRAM: the server asks for {iterations} iterations; {bounds}")
+            raise ProtocolError(f"SCRAM: the server asks for {iterations} iterations; {bounds}")
         if not 0 < len(salt) <= MAX_SALT:
-            raise PeerError("SCRAM: the server's salt is empty, or too long")
+            raise ProtocolError("SCRAM: the server's salt is empty, or too long")
         salted = hashlib.pbkdf2_hmac(self._hash, self._password, salt, iterations)
         client = self._hmac(salted, b"Client Key")
         without_proof = b"c=%b,r=%b" % (b64encode(HEADER), nonce)
@@ -104,7 +104,7 @@ class Scram:
     def _verify(self, final: bytes) -> None:
         word, _, rest = final.partition(b",")[0].partition(b"=")
         if word != b"v" or not hmac.compare_digest(_decoded(rest), self._proof_of_server):
-            raise PeerError("SCRAM: the server does not prove that it knows the password")
+            raise ProtocolError("SCRAM: the server does not prove that it knows the password")
 
     def _hmac(self, key: bytes, words: bytes) -> bytes:
         return hmac.new(key, words, self._hash).digest()
@@ -137,4 +137,4 @@ def _decoded(text: bytes) -> bytes:
     try:
         return b64decode(text, validate=True)
     except (Base64Error, ValueError):
-        raise PeerError("SCRAM: what should be base64 is none") from None
+        raise ProtocolError("SCRAM: what should be base64 is none") from None

@@ -20,7 +20,7 @@ from lib.auth.oauth import InvalidGrantError, Token
 from lib.config.oauth import Oauth, Provider
 from lib.config.values import Secret
 from lib.errors import AccountError, LoginError, StorageError
-from lib.net.https import Answer
+from lib.net.https import HttpReply
 from lib.store import ownfile
 from lib.visible import hide, visible
 
@@ -31,10 +31,10 @@ ROOM = 32 << 10  # octets of a token file: Microsoft's tokens are 2 to 5 KB each
 USABLE = 30  # seconds that an access token must last to be used when its renewal failed
 ENDPOINTS = ("authorize", "token", "device", "register")
 
-Post = Callable[[str, Mapping[str, str]], Answer]
+PostForm = Callable[[str, Mapping[str, str]], HttpReply]
 
 
-class Stored(NamedTuple):
+class StoredToken(NamedTuple):
     """What a token's file holds: the token, and what an issuer told of itself and registered for us."""
 
     token: Token = Token("", 0.0)
@@ -52,7 +52,7 @@ class Tokens:
     """The tokens of dmail.conf's pf_oauth lines, in *folder*. Thread-safe."""
 
     def __init__(
-        self, folder: Path, known: Mapping[str, Oauth], post: Post, now: Callable[[], float], login: str
+        self, folder: Path, known: Mapping[str, Oauth], post: PostForm, now: Callable[[], float], login: str
     ) -> None:
         """*post* asks a provider; *login* is the command that logs in, the name still to be put behind it."""
         self._folder = folder
@@ -85,7 +85,7 @@ class Tokens:
             stored = self._read(it, user)
             self._write(it, user, stored._replace(token=stored.token._replace(expires=0.0)))
 
-    def keep(self, name: str, stored: Stored) -> None:
+    def keep(self, name: str, stored: StoredToken) -> None:
         """Put what a login brought in the place of what was there. StorageError."""
         it = self._known[name]
         with self._held(it, ""):
@@ -96,7 +96,7 @@ class Tokens:
         with self._held(self._known[name], ""):
             pass
 
-    def _renewed(self, it: Oauth, user: str, reveal: Callable[[Secret], str]) -> Stored:
+    def _renewed(self, it: Oauth, user: str, reveal: Callable[[Secret], str]) -> StoredToken:
         with self._held(it, user):
             stored, now = self._read(it, user), self._now()
             if stored.token.fresh(now):
@@ -107,7 +107,7 @@ class Tokens:
                     put(encoded(stored._replace(token=token)))
             return stored._replace(token=token)
 
-    def _asked_or_kept(self, stored: Stored, it: Oauth, user: str, reveal: Callable[[Secret], str]) -> Token:
+    def _asked_or_kept(self, stored: StoredToken, it: Oauth, user: str, reveal: Callable[[Secret], str]) -> Token:
         """Return a new token, or the old one if it is good for this pass and there is no answer."""
         try:
             return self._asked(stored.applied(it), stored.token, user, reveal)
@@ -168,28 +168,28 @@ class Tokens:
         finally:
             lock.release()
 
-    def _read(self, it: Oauth, user: str) -> Stored:
+    def _read(self, it: Oauth, user: str) -> StoredToken:
         path = self._path(it, user)
         try:
             octets = ownfile.read(path)
         except ownfile.MissingError:
-            return Stored()
+            return StoredToken()
         except StorageError:
             if not self._folder.is_dir():
-                return Stored()
+                return StoredToken()
             raise
         if octets is None:
-            return Stored()
+            return StoredToken()
         try:
             return decoded(octets)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise LoginError(f"{visible(str(path))} is damaged: run {self._login} {it.name}") from None
 
-    def _write(self, it: Oauth, user: str, stored: Stored) -> None:
+    def _write(self, it: Oauth, user: str, stored: StoredToken) -> None:
         ownfile.replace(self._path(it, user), encoded(stored))
 
 
-def encoded(stored: Stored) -> bytes:
+def encoded(stored: StoredToken) -> bytes:
     """Return a token's file."""
     token = stored.token
     said: dict[str, Any] = {
@@ -204,7 +204,7 @@ def encoded(stored: Stored) -> bytes:
     return json.dumps(said, indent=1).encode() + b"\n"
 
 
-def decoded(octets: bytes) -> Stored:
+def decoded(octets: bytes) -> StoredToken:
     """Read a token's file. ValueError, KeyError, TypeError or AttributeError for what is none."""
     said = json.loads(octets)
     if said["schema"] != SCHEMA:
@@ -213,4 +213,4 @@ def decoded(octets: bytes) -> Stored:
     if not all(isinstance(one, str) for one in (*texts.values(), *said["endpoints"].values())):
         raise ValueError("no text")
     token = Token(texts["access_token"], float(said["expires"]), texts["refresh_token"], float(said["obtained"]))
-    return Stored(token, texts["client_id"], tuple(said["endpoints"].items()))
+    return StoredToken(token, texts["client_id"], tuple(said["endpoints"].items()))

@@ -5,7 +5,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from lib.config import settings
-from lib.config.dmail_conf import Plan
+from lib.config.dmail_conf import Configuration
 from lib.config.settings import KEEP_FOREVER, Account, HostPort, Row, Secret, Settings
 from lib.visible import visible
 
@@ -14,7 +14,7 @@ NAME, ORIGIN = 20, 22  # columns
 FALLBACK = ("X-Rcpt-To", "X-Recip-To", "To")  # the headers that are looked at after pf_header
 
 
-def report(plan: Plan) -> str:
+def report(plan: Configuration) -> str:
     """Return every setting with its value, origin, meaning and bounds, then the accounts, warnings and notes."""
     warnings = [*plan.warnings, *strangers(plan.settings)]
     notes = [*plan.notes, *_advice(plan.settings)]
@@ -45,7 +45,7 @@ def _advice(it: Settings) -> Iterator[str]:
         yield "pf_dflt_address is not set: what is refused or has no recipient goes to duds.dat"
 
 
-def _setting(row: Row, plan: Plan) -> Iterator[str]:
+def _setting(row: Row, plan: Configuration) -> Iterator[str]:
     origin = Path(plan.origins[row.name]).name if row.name in plan.origins else "default"
     first, *more = _wrapped(_value(row, plan.settings), WIDTH - NAME - ORIGIN - 2)
     yield f"{row.name:<{NAME}} {first:<{WIDTH - NAME - ORIGIN - 2}} {origin:>{ORIGIN}}"

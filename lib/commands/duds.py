@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from lib.commands.cli import Wish
-from lib.config.dmail_conf import Plan
+from lib.config.dmail_conf import Configuration
 from lib.delivery.envelope import Origin, origins, trace
-from lib.delivery.queued import Answer, Errand, Parcel, Result
+from lib.delivery.queued import DeliveryAttempt, DeliveryRequest, QueuedMessage, RecipientStatus
 from lib.errors import Exit, UsageError
 from lib.mail import message, received, routing
 from lib.mail.address import in_ascii
@@ -20,13 +20,13 @@ from lib.mail.message import MAX_HEAD
 from lib.report import console
 from lib.smtp.deliver import Deliver
 from lib.smtp.health import Health
-from lib.smtp.session import Courier, way
+from lib.smtp.session import Session, receiver
 from lib.store.duds import DudInfo, Duds
 from lib.store.lock import only_pass
 from lib.visible import visible
 
 
-def show_list(plan: Plan, _wish: Wish) -> Exit:
+def show_list(plan: Configuration, _wish: Wish) -> Exit:
     """Print a line for each dud, numbered from 1, and its reasons below."""
     for dud in _duds(plan).list():
         to = ", ".join(visible(who) for who in dud.recipients) or "nobody"
@@ -37,14 +37,14 @@ def show_list(plan: Plan, _wish: Wish) -> Exit:
     return Exit.OK
 
 
-def show_one(plan: Plan, wish: Wish) -> Exit:
+def show_one(plan: Configuration, wish: Wish) -> Exit:
     """Print one message of duds.dat: its octets, but to a terminal control characters escaped."""
     duds = _duds(plan)
     console.pour(duds.chunks(_chosen(duds, wish)[0].number))
     return Exit.OK
 
 
-def resend(plan: Plan, wish: Wish) -> Exit:
+def resend(plan: Configuration, wish: Wish) -> Exit:
     """Send one dud, or all, again; OWED when the receiver takes nothing now, DUDS when some stay. ReceiverError."""
     with only_pass(plan.settings.work_path / "popfetch.lock"):
         duds = _duds(plan)
@@ -52,7 +52,7 @@ def resend(plan: Plan, wish: Wish) -> Exit:
     return Exit.DUDS if stayed else Exit.OK
 
 
-def _duds(plan: Plan) -> Duds:
+def _duds(plan: Configuration) -> Duds:
     return Duds(plan.settings.work_path / "duds.dat")
 
 
@@ -67,63 +67,63 @@ def _chosen(duds: Duds, wish: Wish) -> list[DudInfo]:
 
 @dataclass(slots=True)
 class _Once:
-    """Work of one errand."""
+    """Work of one delivery request."""
 
     duds: Duds
-    errands: list[Errand]
-    result: dict[bytes, Answer] = field(default_factory=dict)
+    requests: list[DeliveryRequest]
+    result: dict[bytes, RecipientStatus] = field(default_factory=dict)
     stopped: bool = False
 
-    def take(self) -> Errand | None:
+    def take(self) -> DeliveryRequest | None:
         """See Work."""
-        return self.errands.pop() if self.errands else None
+        return self.requests.pop() if self.requests else None
 
-    def poll(self) -> Errand | None:
+    def poll(self) -> DeliveryRequest | None:
         """See Work."""
         return None
 
-    def give_back(self, errand: Errand) -> None:
+    def give_back(self, request: DeliveryRequest) -> None:
         """See Work."""
-        self.errands.append(errand)
+        self.requests.append(request)
 
-    def put_behind(self, errand: Errand) -> None:
+    def put_behind(self, request: DeliveryRequest) -> None:
         """See Work."""
-        self.errands.append(errand)
+        self.requests.append(request)
 
-    def body(self, parcel: Parcel) -> Iterator[bytes]:
+    def body(self, queued: QueuedMessage) -> Iterator[bytes]:
         """See Work."""
-        return _skipping(self.duds.chunks(parcel.number), parcel.head.end)
+        return _skipping(self.duds.chunks(queued.number), queued.head.end)
 
-    def heard(self, result: Result) -> Iterable[Errand]:
+    def heard(self, result: DeliveryAttempt) -> Iterable[DeliveryRequest]:
         """See Work: keep what was said."""
         self.result.update(result.answers)
         return ()
 
-    def broke(self, parcel: Parcel, why: str) -> None:
+    def broke(self, queued: QueuedMessage, why: str) -> None:
         """See Work: nothing is remembered of a dud."""
 
-    def said(self, who: bytes) -> Answer:
+    def said(self, who: bytes) -> RecipientStatus:
         """Return what was heard last about *who*."""
-        return self.result.get(who, Answer("", b"no answer"))
+        return self.result.get(who, RecipientStatus("", b"no answer"))
 
 
-def _sent(plan: Plan, duds: Duds, dud: DudInfo) -> bool:
+def _sent(plan: Configuration, duds: Duds, dud: DudInfo) -> bool:
     """Send one dud; say whether everybody has it now, and tell who has not."""
     origin = origins(plan.settings)(dud.account)
     octets = _beginning(duds.chunks(dud.number))
-    parcel = _parcel(dud, octets, origin)
-    if not parcel.recipients:
+    queued = _queued(dud, octets, origin)
+    if not queued.recipients:
         console.complain([f"dud {dud.number} has no recipient, and today's settings give it none"])
         return False
 
-    once = _Once(duds, [Errand(parcel, parcel.sender, parcel.recipients, parcel.opening)])
+    once = _Once(duds, [DeliveryRequest(queued, queued.sender, queued.recipients, queued.opening)])
     try:
-        Deliver(Courier(way(plan.settings)), Health(), once).run()
+        Deliver(Session(receiver(plan.settings)), Health(), once).run()
     finally:  # of a crowd some may have it before the receiver goes down
-        left = [who for who in parcel.recipients if once.said(who).status != "accepted"]
-        _take_out(duds, dud, left, len(parcel.recipients))
+        left = [who for who in queued.recipients if once.said(who).status != "accepted"]
+        _take_out(duds, dud, left, len(queued.recipients))
     for who in left:
-        words = once.said(who).words
+        words = once.said(who).text
         console.complain([f"dud {dud.number} stays: <{visible(who)}>: {visible(words)}"])
     return not left
 
@@ -139,14 +139,14 @@ def _take_out(duds: Duds, dud: DudInfo, left: list[bytes], recipients: int) -> N
     console.say(f"dud {dud.number} is delivered to {recipients - len(left)} of {recipients}")
 
 
-def _parcel(dud: DudInfo, octets: bytes, origin: Origin) -> Parcel:
+def _queued(dud: DudInfo, octets: bytes, origin: Origin) -> QueuedMessage:
     head, now = message.scan(octets), datetime.now(UTC)
     recipients = tuple(map(in_ascii, dud.recipients)) or routing.route(head, origin.rules).recipients
     used = message.sender(head, origin.mail_from)[1]
     told = trace(origin, int(now.timestamp()))
     line = received.line(told, recipients)
     opening = message.opening(octets, head, line, used)
-    return Parcel(
+    return QueuedMessage(
         account=dud.account,
         label=origin.label,
         key="",
@@ -163,7 +163,7 @@ def _parcel(dud: DudInfo, octets: bytes, origin: Origin) -> Parcel:
         trace=told,
         sender=dud.sender,
         recipients=recipients,
-        owed=recipients,
+        deferred=recipients,
         since=now.timestamp(),
         began=time.monotonic(),
     )

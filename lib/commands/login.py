@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from lib.auth import oauth
 from lib.auth.oauth import Device, Token, Waiting
-from lib.auth.tokens import ENDPOINTS, FOLDER, Stored, Tokens
+from lib.auth.tokens import ENDPOINTS, FOLDER, StoredToken, Tokens
 from lib.config import password
-from lib.config.dmail_conf import Plan
+from lib.config.dmail_conf import Configuration
 from lib.config.oauth import Oauth
 from lib.errors import AccountError, Exit, SettingsError
 from lib.net import https
@@ -25,21 +25,21 @@ BROWSER_SECONDS = 900.0  # to find a second factor
 AGAIN = "the provider gave no refresh token, so this login ends soon; see scope= of pf_oauth {name}"
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """What every request needs: the client's secret, how a form is sent, further CAs."""
 
     secret: str
-    post: Callable[[str, Any], https.Answer]
+    post: Callable[[str, Any], https.HttpReply]
     authorities: Path | None
 
 
-def log_in(plan: Plan, name: str, command: str) -> Exit:
+def log_in(plan: Configuration, name: str, command: str) -> Exit:
     """Log in for the pf_oauth line *name*; *command* is how this is called. Raises PopfetchError."""
     it = _line(plan, name)
     authorities = plan.settings.pf_tls_ca
     folder = plan.settings.work_path / FOLDER
 
-    def post(url: str, form: Any) -> https.Answer:
+    def post(url: str, form: Any) -> https.HttpReply:
         return https.post(url, form, authorities)
 
     tokens = Tokens(folder, {it.name: it}, post, time.time, command)
@@ -50,19 +50,19 @@ def log_in(plan: Plan, name: str, command: str) -> Exit:
         return Exit.OK
     tokens.room(it.name)
     secret = password.reveal(it.client_secret) if it.client_secret else ""
-    asked = Asked(secret, post, authorities)
+    asked = Request(secret, post, authorities)
     it = _found_out(it, authorities)
     with_browser = it.flow == "browser" or not it.provider.device
     it, token = _by_browser(it, asked) if with_browser else _by_device(it, asked)
     endpoints = tuple((one, getattr(it.provider, one)) for one in ENDPOINTS)
-    tokens.keep(it.name, Stored(token, it.client_id, endpoints if it.provider.discover else ()))
+    tokens.keep(it.name, StoredToken(token, it.client_id, endpoints if it.provider.discover else ()))
     if not token.refresh:
         console.complain([AGAIN.format(name=it.name)])
     console.say(f"logged in for {it.name}; the tokens lie in {folder}")
     return Exit.OK
 
 
-def _line(plan: Plan, name: str) -> Oauth:
+def _line(plan: Configuration, name: str) -> Oauth:
     known = {it.name: it for it in plan.settings.pf_oauth}
     if name not in known:
         names = ", ".join(known) or "none: add a line pf_oauth NAME provider=... client_id=..."
@@ -97,7 +97,7 @@ def _registered(it: Oauth, redirects: list[str], authorities: Path | None) -> Oa
     return it._replace(client_id=answer.text("client_id"))
 
 
-def _by_device(it: Oauth, asked: Asked) -> tuple[Oauth, Token]:
+def _by_device(it: Oauth, asked: Request) -> tuple[Oauth, Token]:
     it = _registered(it, [], asked.authorities)
     begun = oauth.code(asked.post(it.provider.device, oauth.device(it)))
     hide(begun.code)
@@ -107,13 +107,13 @@ def _by_device(it: Oauth, asked: Asked) -> tuple[Oauth, Token]:
     return it, _polled(it, begun, asked)
 
 
-def _polled(it: Oauth, begun: Device, asked: Asked) -> Token:
+def _polled(it: Oauth, begun: Device, asked: Request) -> Token:
     until, interval = time.monotonic() + begun.seconds, max(begun.interval, 1.0)
     while time.monotonic() < until:
         time.sleep(interval)
         try:
             answer = asked.post(it.provider.token, oauth.poll(it, begun, asked.secret))
-        except https.UnreachableError:
+        except https.ServerUnavailableError:
             interval *= 2  # RFC 8628 section 3.5: a connection that fails is asked less often
             continue
         found = oauth.polled(answer, time.time(), interval)
@@ -123,7 +123,7 @@ def _polled(it: Oauth, begun: Device, asked: Asked) -> Token:
     raise AccountError("nobody typed the code in time: run --login again")
 
 
-def _by_browser(it: Oauth, asked: Asked) -> tuple[Oauth, Token]:
+def _by_browser(it: Oauth, asked: Request) -> tuple[Oauth, Token]:
     loopback = Loopback()
     try:
         it = _registered(it, [loopback.address], asked.authorities)

@@ -11,15 +11,15 @@ from lib.commands import definitions, dry_run, duds
 from lib.commands.cli import Verb, Wish, called
 from lib.commands.definitions import Installation
 from lib.config import dmail_conf
-from lib.config.dmail_conf import Plan
+from lib.config.dmail_conf import Configuration
 from lib.config.settings import Settings
 from lib.errors import Exit, StorageError
 from lib.report import console, log
-from lib.report.status import AccountStatus, Status, Waiting
+from lib.report.status import AccountStatus, Overview, WaitingMessage
 from lib.store import journal_format, ownfile, recovery, state
 from lib.store.duds import Duds
-from lib.store.journal import Ledger, damage_told
-from lib.store.journal_facts import OWED
+from lib.store.journal import Journal, damage_told
+from lib.store.journal_facts import DEFERRED
 from lib.store.journal_facts import Status as Known
 from lib.store.lock import only_pass
 from lib.store.spool import Spool
@@ -40,26 +40,26 @@ def obey(wish: Wish, program_folder: Path) -> Exit:
     return VERBS[wish.verb](plan, wish)
 
 
-def check(plan: Plan, _wish: Wish) -> Exit:
+def check(plan: Configuration, _wish: Wish) -> Exit:
     """Show every setting, where it comes from and what is doubtful about it."""
     console.say(settings_check.report(plan))
     return Exit.OK
 
 
-def status(plan: Plan, wish: Wish) -> Exit:
+def status(plan: Configuration, wish: Wish) -> Exit:
     """Show what the last passes left: the state, what waits in the spool, what lies in duds.dat. Nothing is changed."""
     settings = plan.settings
     known = state.load(settings.work_path / "popfetch_state.toml")
     said = journal_format.replay(ownfile.read(settings.work_path / "popfetch.journal") or b"")
     labels = {account.id: account.name for account in settings.pf_user}
-    shown = Status(
+    shown = Overview(
         started=_time(known.last_start),
         ended=_time(known.last_end),
         duds_in_a_row=known.duds_in_a_row if said.row is None else said.row,
         max_duds=settings.pf_max_duds,
         tripped="" if not known.tripped else "the state file is damaged" if known.damaged else "too many duds in a row",
         accounts=tuple(_account(labels.get(name, name), one) for name, one in sorted(known.accounts.items())),
-        waiting=tuple(_waiting(said.ledger, labels)),
+        waiting=tuple(_waiting(said.journal, labels)),
         duds=len(Duds(settings.work_path / "duds.dat").list()),
         now=datetime.now().astimezone(),
         next=_next(known, settings),
@@ -87,27 +87,27 @@ def _account(label: str, known: state.AccountState) -> AccountStatus:
     return AccountStatus(label, known.failures, known.last_error, since, success)
 
 
-def _waiting(ledger: journal_format.Ledger, labels: dict[str, str]) -> Iterator[Waiting]:
-    for account, entries in ledger.items():
+def _waiting(journal: journal_format.Entries, labels: dict[str, str]) -> Iterator[WaitingMessage]:
+    for account, entries in journal.items():
         for entry in entries.values():
             if entry.status is Known.SPOOLED and entry.number:
-                owed = tuple(who for who, (said, _) in entry.recipients.items() if said == OWED)
-                yield Waiting(labels.get(account, account), entry.size, _time(entry.since), owed)
+                deferred = tuple(who for who, (said, _) in entry.recipients.items() if said == DEFERRED)
+                yield WaitingMessage(labels.get(account, account), entry.size, _time(entry.since), deferred)
 
 
-def reset(plan: Plan, _wish: Wish) -> Exit:
+def reset(plan: Configuration, _wish: Wish) -> Exit:
     """Set the safety net back, and a damaged state or journal aside."""
     settings = plan.settings
     with only_pass(settings.work_path / "popfetch.lock"):
         aside = state.reset(settings.work_path / "popfetch_state.toml")
-        ledger = Ledger(settings.work_path / "popfetch.journal")
+        journal = Journal(settings.work_path / "popfetch.journal")
         spool = Spool(settings.work_path, settings.pf_spool_limit)
         try:
-            ledger.load(time.time())
-            damaged = recovery.reset(ledger, spool, time.time())
+            journal.load(time.time())
+            damaged = recovery.reset(journal, spool, time.time())
         finally:
             spool.close()
-            ledger.close()
+            journal.close()
     for path in (aside, damaged):
         if path is not None:
             console.say(f"set aside as {path}")
@@ -115,7 +115,7 @@ def reset(plan: Plan, _wish: Wish) -> Exit:
     return Exit.OK
 
 
-def print_schedule(plan: Plan, wish: Wish) -> Exit:
+def print_schedule(plan: Configuration, wish: Wish) -> Exit:
     """Print the definition for cron, systemd or the Windows Task Scheduler with this machine's paths."""
     settings = plan.settings
     here = Installation(
@@ -131,7 +131,7 @@ def print_schedule(plan: Plan, wish: Wish) -> Exit:
     return Exit.OK
 
 
-def log_in(plan: Plan, wish: Wish) -> Exit:
+def log_in(plan: Configuration, wish: Wish) -> Exit:
     """Have a token for a pf_oauth line."""
     from lib.commands import login  # noqa: PLC0415 - a browser's matter, and seldom
 
@@ -139,7 +139,7 @@ def log_in(plan: Plan, wish: Wish) -> Exit:
 
 
 LOGGED = (Verb.RESET, Verb.DUDS_RESEND)  # what they do changes what the next pass does
-VERBS: dict[Verb, Callable[[Plan, Wish], Exit]] = {
+VERBS: dict[Verb, Callable[[Configuration, Wish], Exit]] = {
     Verb.CHECK: check,
     Verb.STATUS: status,
     Verb.RESET: reset,

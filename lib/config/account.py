@@ -26,7 +26,7 @@ WORD = r"[ \t]*(?:()" + BODY + r"|([^ \t]+))"
 LATER_WORD = r"[ \t]*(?:((?:[A-Za-z]+=)?)" + BODY + r"|([^ \t]+))"
 
 
-class Login(NamedTuple):
+class AccountLine(NamedTuple):
     """A pf_user line as it stands, not yet joined with the settings that its options override; port 0: none given."""
 
     user: str
@@ -93,7 +93,7 @@ def words(line: str, plain: int) -> list[str]:
     return found
 
 
-def login(line: str) -> Login:
+def login(line: str) -> AccountLine:
     """Parse a pf_user line: user password host[:port] [option=value ...]."""
     user, password, host, *rest = _at_least_three(words(line, plain=3))
     try:
@@ -106,10 +106,10 @@ def login(line: str) -> Login:
         if name in options and not OPTIONS[name].many:
             raise ValueError(f"has {name}= twice")
         options[name] = (*options.get(name, ()), parsed) if OPTIONS[name].many else parsed
-    return Login(user, password, at, options)
+    return AccountLine(user, password, at, options)
 
 
-def join(login: Login, standing: Standing, place: str, folder: Path) -> Account:
+def join(login: AccountLine, standing: Standing, place: str, folder: Path) -> Account:
     """Return the account of a pf_user line that stands at *place*, in a file in *folder*."""
     options = login.options
     tls = options.get("tls", standing.tls)

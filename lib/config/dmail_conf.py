@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lib.config import account, oauth, settings, values
-from lib.config.grammar import MAX_OCTETS, File, Grammar, Line, Read
+from lib.config.grammar import MAX_OCTETS, ConfLine, File, Grammar, Read
 from lib.config.oauth import Oauth
 from lib.config.settings import HostPort, Row, Secret, Settings, Tls, UnixPath
 from lib.errors import SettingsError
@@ -27,7 +27,7 @@ LEAST_DIAL = 5  # minutes between passes that dial: the old manual's minimum
 SHOWN = 60  # characters of a value in a message
 
 
-class Plan(NamedTuple):
+class Configuration(NamedTuple):
     """What dmail.conf asks for, and what is to be said about it; *origins* has the place of each name that is set."""
 
     settings: Settings
@@ -37,7 +37,7 @@ class Plan(NamedTuple):
     origins: Mapping[str, str]
 
 
-class Rule(NamedTuple):
+class Contradiction(NamedTuple):
     """What settings say together; the first of *names* is blamed, and nobody if one of them was not understood."""
 
     names: tuple[str, ...]
@@ -58,62 +58,64 @@ def _goes_far(it: Settings) -> bool:
 
 
 CONTRADICTIONS = (
-    Rule(("pf_user",), lambda it: not it.pf_user, "there is no account; add a line: pf_user USER PASSWORD HOST"),
-    Rule(
+    Contradiction(
+        ("pf_user",), lambda it: not it.pf_user, "there is no account; add a line: pf_user USER PASSWORD HOST"
+    ),
+    Contradiction(
         ("ras_timer", "ras_entry", "ras_number", "pf_dial_up"),
         lambda it: it.ras_timer < LEAST_DIAL and _dials(it),
         f"is too small for a program that dials; allowed then: {LEAST_DIAL} minutes and more",
     ),
-    Rule(
+    Contradiction(
         ("pf_smtp_user", "pf_smtp_password"),
         lambda it: it.pf_smtp_user and not it.pf_smtp_password,
         "has no password; add a line: pf_smtp_password PASSWORD",
     ),
-    Rule(
+    Contradiction(
         ("pf_smtp_password", "pf_smtp_user"),
         lambda it: it.pf_smtp_password and not it.pf_smtp_user,
         "belongs to nobody; add a line: pf_smtp_user USER",
     ),
-    Rule(
+    Contradiction(
         ("pf_smtp_tls", "pf_smtp_server"),
         lambda it: it.pf_smtp_tls is not Tls.OFF and isinstance(it.pf_smtp_server, UnixPath),
         "does not go with a unix socket; allowed there: off",
     ),
-    Rule(
+    Contradiction(
         ("pf_etrn", "ras_smtpip"),
         lambda it: it.pf_etrn and not it.ras_smtpip,
         "does not say which server; add a line: ras_smtpip HOST",
     ),
 )
 DOUBTS = (
-    Rule(
+    Contradiction(
         ("pf_dial_up", "pf_dial_check"),
         lambda it: it.pf_dial_up and not it.pf_dial_check,
         "takes every line for ours, and hangs up somebody else's; better: add a line pf_dial_check COMMAND",
     ),
-    Rule(
+    Contradiction(
         ("pf_dial_up", "pf_dial_down"),
         lambda it: it.pf_dial_up and not it.pf_dial_down,
         "raises a line that nothing hangs up; better: add a line pf_dial_down COMMAND",
     ),
-    Rule(
+    Contradiction(
         ("pf_smtp_user", "pf_smtp_tls", "pf_smtp_server"),
         lambda it: it.pf_smtp_user and it.pf_smtp_tls is Tls.OFF and _goes_far(it),
         "its password goes over the network unencrypted; better: pf_smtp_tls starttls",
     ),
-    Rule(
+    Contradiction(
         ("pf_smtp_protocol", "pf_smtp_server"),
         lambda it: it.pf_smtp_protocol == "lmtp" and str(it.pf_smtp_server).endswith(":25"),
         "port 25 is not for LMTP (RFC 2033 section 5); better: another port, or unix:/path",
     ),
-    Rule(
+    Contradiction(
         ("pf_online_command",), lambda it: it.pf_online_command and not _has_line(it), "is idle: no line is configured"
     ),
-    Rule(("pf_etrn",), lambda it: it.pf_etrn and not _has_line(it), "is idle: no line is configured"),
-    Rule(
+    Contradiction(("pf_etrn",), lambda it: it.pf_etrn and not _has_line(it), "is idle: no line is configured"),
+    Contradiction(
         ("pf_dial_down", "pf_dial_up"), lambda it: it.pf_dial_down and not it.pf_dial_up, "is idle without pf_dial_up"
     ),
-    Rule(
+    Contradiction(
         ("ras_password", "ras_username"), lambda it: it.ras_password and not it.ras_username, "is idle: no ras_username"
     ),
 )
@@ -133,7 +135,7 @@ def read_file(path: Path) -> File:
         return File(file.read(MAX_OCTETS + 1), mode)
 
 
-def load(path: Path | None, program_folder: Path, *, read: Read = read_file, system: str = os.name) -> Plan:
+def load(path: Path | None, program_folder: Path, *, read: Read = read_file, system: str = os.name) -> Configuration:
     """Return what dmail.conf asks for; None: the one in its usual place. Raises SettingsError with all problems.
 
     *system* is os.name: a setting that does nothing there gets a note.
@@ -160,7 +162,7 @@ def load(path: Path | None, program_folder: Path, *, read: Read = read_file, sys
         refusal = SettingsError(*found.problems)
         refusal.work_path = result.work_path
         raise refusal
-    return Plan(result, where, tuple(found.warnings), tuple(found.notes), found.origins)
+    return Configuration(result, where, tuple(found.warnings), tuple(found.notes), found.origins)
 
 
 class _Findings:
@@ -173,10 +175,10 @@ class _Findings:
         self.origins: dict[str, str] = {}
         self.passwords: dict[Path, str] = {}  # file: the first place in it where a password itself stands
         self._values: dict[str, Any] = {}
-        self._logins: list[tuple[account.Login, Line]] = []
+        self._logins: list[tuple[account.AccountLine, ConfLine]] = []
         self._misread: set[str] = set()
 
-    def take(self, line: Line) -> None:
+    def take(self, line: ConfLine) -> None:
         """Put one line through the table."""
         row = settings.BY_NAME.get(line.name)
         if row is None:
@@ -224,18 +226,18 @@ class _Findings:
                 say = self.warnings if name in DIALS else self.notes
                 say.append(f"{self.origins[name]}: {name}: does nothing on this system, only on Windows")
 
-    def _broken(self, rules: tuple[Rule, ...], result: Settings, path: Path) -> Iterator[str]:
+    def _broken(self, rules: tuple[Contradiction, ...], result: Settings, path: Path) -> Iterator[str]:
         for rule in rules:
             if self._misread.isdisjoint(rule.names) and rule.broken(result):
                 yield f"{self.origins.get(rule.names[0], path)}: {rule.names[0]}: {rule.words}"
 
-    def _take_stranger(self, line: Line) -> None:
+    def _take_stranger(self, line: ConfLine) -> None:
         words = settings.misspelt(line.name)
         if words:
             known = words.partition(":")[0] in settings.BY_NAME
             (self.problems if known else self.warnings).append(f"{line.place}: {words}")
 
-    def _keep(self, row: Row, line: Line) -> None:
+    def _keep(self, row: Row, line: ConfLine) -> None:
         if line.odd:
             raise ValueError(line.odd)
         value = row.parse(line.text)
@@ -253,11 +255,11 @@ class _Findings:
             self.passwords.setdefault(line.path, line.place)
 
 
-def _folder(line: Line) -> Path:
+def _folder(line: ConfLine) -> Path:
     return line.path.parent.absolute()
 
 
-def _placed(value: object, line: Line) -> object:
+def _placed(value: object, line: ConfLine) -> object:
     """Return what depends on where it stands with its place; everything else as it is."""
     match value:
         case Secret():

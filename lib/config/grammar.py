@@ -27,7 +27,7 @@ class File(NamedTuple):
     mode: int | None = None
 
 
-class Line(NamedTuple):
+class ConfLine(NamedTuple):
     """One `name value`; the name in lower case, undecodable bytes as surrogates, *place* is FILE:LINE."""
 
     name: str
@@ -58,11 +58,11 @@ class Grammar:
         self._complain = complain
         self._count = 0
 
-    def lines(self, path: Path) -> Iterator[Line]:
+    def lines(self, path: Path) -> Iterator[ConfLine]:
         """Yield the lines of *path* and of what it includes, where it includes it. Raises OSError for *path* itself."""
         return self._lines(path, self._read(path), (path,))
 
-    def _lines(self, path: Path, file: File, chain: tuple[Path, ...]) -> Iterator[Line]:
+    def _lines(self, path: Path, file: File, chain: tuple[Path, ...]) -> Iterator[ConfLine]:
         if path not in self.files and (file.mode or 0) & stat.S_IWOTH:
             self._complain(f"{path}: everybody can change it; run: chmod o-w {path}")
         self.files[path] = file
@@ -73,7 +73,7 @@ class Grammar:
             if name.lower() == INCLUDE:
                 yield from self._include(path, rest.strip('"'), place, chain)
             elif name and not name.startswith("#"):
-                yield Line(name.lower(), rest, place, path)
+                yield ConfLine(name.lower(), rest, place, path)
 
     def _texts(self, path: Path, file: File) -> Iterator[tuple[int, str]]:
         if len(file.data) > MAX_OCTETS:
@@ -85,7 +85,7 @@ class Grammar:
             for number, line in enumerate(octets.split(b"\n"), start=1):
                 yield number, line.decode("utf-8", "surrogateescape").strip(BLANKS)
 
-    def _include(self, path: Path, name: str, place: str, chain: tuple[Path, ...]) -> Iterator[Line]:
+    def _include(self, path: Path, name: str, place: str, chain: tuple[Path, ...]) -> Iterator[ConfLine]:
         target = Path(os.path.normpath(path.parent / name))
         why = self._obstacle(target, name, chain)
         if why:

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from lib.delivery import contents
-from lib.delivery.queued import Parcel
+from lib.delivery.queued import QueuedMessage
 from lib.errors import StorageError
 from lib.mail.message import Canon
 from lib.store.duds import Duds
-from lib.store.journal import Ledger
+from lib.store.journal import Journal
 from lib.store.journal_facts import Burying
 from lib.store.spool import Spool
 
@@ -17,25 +17,25 @@ from lib.store.spool import Spool
 class Burial(NamedTuple):
     """Writes duds. One at a time: the caller sees to that."""
 
-    ledger: Ledger
+    journal: Journal
     spool: Spool
     duds: Duds
 
-    def write(self, parcel: Parcel, whom: Sequence[bytes], reasons: Sequence[bytes], now: float) -> None:
+    def write(self, queued: QueuedMessage, whom: Sequence[bytes], reasons: Sequence[bytes], now: float) -> None:
         """Write a dud for *whom*, fsynced; that it is settled is still to be noted. Raises StorageError."""
         length = self.duds.length()
-        self.ledger.note(Burying(parcel.account, parcel.key, length))
-        self.ledger.sync()
+        self.journal.note(Burying(queued.account, queued.key, length))
+        self.journal.sync()
         when = datetime.fromtimestamp(now, UTC)
         try:
-            self.duds.append(when, parcel.account, parcel.uid, parcel.sender, whom, reasons, self._mended(parcel))
+            self.duds.append(when, queued.account, queued.uid, queued.sender, whom, reasons, self._mended(queued))
         except StorageError:
             if self.duds.length() == length:
-                self.ledger.note(Burying(parcel.account, parcel.key, None))
+                self.journal.note(Burying(queued.account, queued.key, None))
             raise
 
-    def _mended(self, parcel: Parcel) -> Iterator[bytes]:
+    def _mended(self, queued: QueuedMessage) -> Iterator[bytes]:
         """Yield the message with its line ends made right."""
         canon = Canon()
-        yield from map(canon.feed, contents.whole(self.spool, parcel))
+        yield from map(canon.feed, contents.whole(self.spool, queued))
         yield canon.finish()

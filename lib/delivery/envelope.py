@@ -1,4 +1,4 @@
-"""A spooled message becomes a parcel: who gets it, from whom, with which Received line on top. Pure.
+"""A spooled message becomes a queued message: who gets it, from whom, with which Received line on top. Pure.
 
 Until the receiver has said anything of a message it is routed by today's settings, so that a mended dmail.conf mends
 what waits. From the first verdict on the journal's recipients hold: nobody who accepted it may be asked again. Only
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from lib.config import helo
 from lib.config.settings import Account, Secret, Settings
-from lib.delivery.queued import Parcel, Tried
+from lib.delivery.queued import QueuedMessage, Tried
 from lib.mail import message, received, routing
 from lib.mail.received import Trace
-from lib.mail.routing import Route, Rules
-from lib.store.journal_facts import OWED, UID_KEPT, UNSURE, Entry, Verdict
+from lib.mail.routing import Route, RoutingRules
+from lib.store.journal_facts import DEFERRED, UID_KEPT, UNSURE, Entry, RecipientVerdict
 from lib.store.spool import Stored
 
 # How the journal calls what the caretaker said: an address cannot begin like this, for it holds a bare space.
@@ -40,7 +40,7 @@ class Origin(NamedTuple):
     ip: str
     protocol: str
     by: str
-    rules: Rules
+    rules: RoutingRules
     mail_from: str
 
 
@@ -51,7 +51,7 @@ class Moment(NamedTuple):
     tick: float
 
 
-def recipients(verdicts: Mapping[bytes, Verdict]) -> dict[bytes, Verdict]:
+def recipients(verdicts: Mapping[bytes, RecipientVerdict]) -> dict[bytes, RecipientVerdict]:
     """Return the verdicts of the message's own recipients, without the caretaker's."""
     return {who: said for who, said in verdicts.items() if not who.startswith(CARETAKER)}
 
@@ -68,8 +68,8 @@ def _line(told: Trace, recipients: tuple[bytes, ...]) -> bytes:
     return received.line(told, recipients)
 
 
-def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetched: Moment) -> Parcel:
-    """Return the parcel of a spooled message."""
+def envelope(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetched: Moment) -> QueuedMessage:
+    """Return the queued message of a spooled message."""
     when, tick = fetched
     head = message.scan(stored.head)
     sender, used = message.sender(head, origin.mail_from)
@@ -80,7 +80,7 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
     circles = received.circles(head, origin.account, everybody)
     told = trace(origin, int(when))
     line = _line(told, everybody)
-    return Parcel(
+    return QueuedMessage(
         account=origin.account,
         label=origin.label,
         key=key,
@@ -97,7 +97,7 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
         trace=told,
         sender=entry.sender if entry is not None and said else sender,
         recipients=everybody,
-        owed=tuple(who for who in everybody if who not in said or said[who][0] == OWED) if said else everybody,
+        deferred=tuple(who for who in everybody if who not in said or said[who][0] == DEFERRED) if said else everybody,
         since=entry.since if entry is not None and entry.since else when,
         began=tick,
         fault="" if everybody else NOBODY,
@@ -110,7 +110,7 @@ def consign(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetch
 
 def tried(entry: Entry | None) -> Tried:
     """Return what earlier passes tried; a message at which a POP session died has not been tried at all."""
-    if entry is None or not any(status == OWED and words != NOT_YET for status, words in entry.recipients.values()):
+    if entry is None or not any(status == DEFERRED and words != NOT_YET for status, words in entry.recipients.values()):
         return Tried.NEVER
     return Tried.BROKE if entry.troubles else Tried.PUT_OFF
 

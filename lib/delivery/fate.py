@@ -8,13 +8,13 @@ from enum import Enum
 from typing import NamedTuple
 
 from lib.delivery.envelope import CARETAKER, recipients
-from lib.store.journal_facts import ACCEPTED, OWED, REFUSED, Verdict
+from lib.store.journal_facts import ACCEPTED, DEFERRED, REFUSED, RecipientVerdict
 
 
 class Fate(NamedTuple):
     """The recipients of a message by what became of it for them."""
 
-    owed: tuple[bytes, ...] = ()
+    deferred: tuple[bytes, ...] = ()
     refused: tuple[tuple[bytes, bytes], ...] = ()
     accepted: tuple[bytes, ...] = ()
 
@@ -30,7 +30,7 @@ class Care(NamedTuple):
     had: bool = False  # he has had it before, and it came back: it goes in circles
 
 
-class Next(Enum):
+class NextStep(Enum):
     """What is to be done with the message."""
 
     DELIVERED = "everybody has it"
@@ -42,18 +42,18 @@ class Next(Enum):
     BURY_AND_TELL = "to the duds, and a notice to the caretaker, who could not be sent a copy"
 
 
-def fate(verdicts: Mapping[bytes, Verdict], *, too_old: bool) -> Fate:
+def fate(verdicts: Mapping[bytes, RecipientVerdict], *, too_old: bool) -> Fate:
     """Sort the recipients; who is owed a message that is *too_old* counts as refused."""
-    refusing = (REFUSED, OWED) if too_old else (REFUSED,)
+    refusing = (REFUSED, DEFERRED) if too_old else (REFUSED,)
     return Fate(
-        owed=tuple(who for who, (status, _) in verdicts.items() if status == OWED and not too_old),
+        deferred=tuple(who for who, (status, _) in verdicts.items() if status == DEFERRED and not too_old),
         refused=tuple((who, words) for who, (status, words) in verdicts.items() if status in refusing),
         accepted=tuple(who for who, (status, _) in verdicts.items() if status == ACCEPTED),
     )
 
 
 def care(
-    address: bytes, verdicts: Mapping[bytes, Verdict], content: Collection[bytes], *, offered: bool, had: bool
+    address: bytes, verdicts: Mapping[bytes, RecipientVerdict], content: Collection[bytes], *, offered: bool, had: bool
 ) -> Care:
     """Return how it stands with the caretaker; *content*: who refused for what the message contains."""
     own = recipients(verdicts).get(address, ("", b""))[0] == REFUSED
@@ -61,16 +61,16 @@ def care(
     return Care(address, verdicts.get(CARETAKER + address, ("", b""))[0], own, by_content, offered, had)
 
 
-def next_step(ends: Fate, care: Care, *, too_old: bool) -> Next:
+def next_step(ends: Fate, care: Care, *, too_old: bool) -> NextStep:
     """Return what follows. Every message with a refusal goes to the caretaker, else to the duds."""
-    if ends.owed:
-        return Next.DEFER
+    if ends.deferred:
+        return NextStep.DEFER
     if not ends.refused:
-        return Next.DELIVERED
+        return NextStep.DELIVERED
     if care.status == ACCEPTED:
-        return Next.CARED_FOR
+        return NextStep.CARED_FOR
     if not care.address or care.had:
-        return Next.BURY
+        return NextStep.BURY
     if care.refused or care.status == REFUSED or (care.status and too_old):
-        return Next.BURY_AND_TELL if care.content else Next.BURY
-    return Next.DEFER_COPY if care.offered else Next.COPY
+        return NextStep.BURY_AND_TELL if care.content else NextStep.BURY
+    return NextStep.DEFER_COPY if care.offered else NextStep.COPY

@@ -10,25 +10,25 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from lib.delivery.envelope import CARE, PLAIN, Moment, Origin, consign
-from lib.delivery.queued import Parcel
+from lib.delivery.envelope import CARE, PLAIN, Moment, Origin, envelope
+from lib.delivery.queued import QueuedMessage
 from lib.mail import message
-from lib.report.notice import Matter, Post
-from lib.store.journal import Ledger
+from lib.report.notice import Letterhead, Matter
+from lib.store.journal import Journal
 from lib.store.journal_facts import Gone, Lasting, Spooled, Vanished, uid_key
 from lib.store.spool import Spool
 
 
-def matter(parcel: Parcel, octets: bytes, whom: Sequence[bytes], reasons: Sequence[bytes]) -> Matter:
+def matter(queued: QueuedMessage, octets: bytes, whom: Sequence[bytes], reasons: Sequence[bytes]) -> Matter:
     """Return what a letter tells of a message that begins with *octets*: whom it is about, and why."""
     fields = message.scan(octets).fields
     subject = next((field.value for field in fields if field.name == b"subject"), b"")
-    return Matter(parcel.label, parcel.sender, whom, subject, reasons)
+    return Matter(queued.label, queued.sender, whom, subject, reasons)
 
 
-def name(kind: str, parcel: Parcel) -> bytes:
+def name(kind: str, queued: QueuedMessage) -> bytes:
     """Return the name of the letter of that *kind* about a message."""
-    return f"{kind} {parcel.account} {parcel.key} {parcel.sha}".encode(errors="surrogatepass")
+    return f"{kind} {queued.account} {queued.key} {queued.sha}".encode(errors="surrogatepass")
 
 
 class Letters(NamedTuple):
@@ -38,48 +38,48 @@ class Letters(NamedTuple):
     """
 
     spool: Spool
-    ledger: Ledger
+    journal: Journal
     origin: Callable[[str], Origin]
     command: str
     sender: str
     host: str
 
-    def put(self, account: str, name: bytes, mail: bytes, now: float) -> Parcel | None:
+    def put(self, account: str, name: bytes, mail: bytes, now: float) -> QueuedMessage | None:
         """Put *mail* into the spool as one of the pseudo-account *account*; None if *name* was written before.
 
         Raises StorageError.
         """
         uid = hashlib.sha256(name).hexdigest().encode()
         key = uid_key(uid)
-        if key in self.ledger.of(account):
+        if key in self.journal.of(account):
             return None
         incoming = self.spool.receive(account, uid, len(mail))
         incoming.write(mail)
         stored = incoming.finish()
         # On no server: it must survive a power cut by itself, and once it is delivered, compaction forgets it in time.
         self.spool.sync([stored.number])
-        self.ledger.note(
+        self.journal.note(
             Spooled(account, key, stored.number, uid, stored.sha, stored.size, now),
             Lasting(account, (stored.number,)),
             Vanished(account, key, now),
         )
-        self.ledger.flush()
-        return consign(stored, key, self.origin(account), None, Moment(now, time.monotonic()))
+        self.journal.flush()
+        return envelope(stored, key, self.origin(account), None, Moment(now, time.monotonic()))
 
     def to_caretaker(
-        self, to: bytes, name: bytes, write: Callable[[Post], bytes], now: float, *, plain: bool = False
-    ) -> Parcel | None:
+        self, to: bytes, name: bytes, write: Callable[[Letterhead], bytes], now: float, *, plain: bool = False
+    ) -> QueuedMessage | None:
         """Put what *write* makes of a Post into the spool for the caretaker; None if *name* was written before.
 
         A *plain* one holds no word of a stranger.
         """
         host, when = self.host, datetime.fromtimestamp(now, UTC)
         known = f"<{hashlib.sha256(name).hexdigest()[:32]}.popfetch@{host}>"
-        post = Post(self.sender, to.decode("utf-8", "replace"), when, known, self.command)
+        post = Letterhead(self.sender, to.decode("utf-8", "replace"), when, known, self.command)
         return self.put(PLAIN if plain else CARE, name, write(post), now)
 
-    def take_back(self, parcel: Parcel) -> None:
+    def take_back(self, queued: QueuedMessage) -> None:
         """Let a letter not have been written: what it tells of did not come to pass. Raises StorageError."""
-        self.ledger.note(Gone(parcel.account, (parcel.key,)))
-        self.ledger.flush()
-        self.spool.free(parcel.number)
+        self.journal.note(Gone(queued.account, (queued.key,)))
+        self.journal.flush()
+        self.spool.free(queued.number)

@@ -1,4 +1,4 @@
-"""What is ready for the receiver, between the fetchers that fill it and the couriers that empty it. Thread-safe.
+"""What is ready for the receiver, between the fetchers that fill it and the delivery threads that empty it. Thread-safe.
 
 What broke a connection waits behind all others, and is never offered for the time until another message is answered.
 """
@@ -6,56 +6,56 @@ What broke a connection waits behind all others, and is never offered for the ti
 from collections import deque
 from threading import Condition, Lock
 
-from lib.delivery.queued import Errand, Tried
+from lib.delivery.queued import DeliveryRequest, Tried
 
 
-class Outbox:
-    """A queue of errands that can be closed (no more will come) and stopped (nothing is to be delivered now)."""
+class DeliveryQueue:
+    """A queue of delivery requests that can be closed (no more will come) and stopped (nothing is to be delivered now)."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._work = Condition(self._lock)  # for couriers: an errand, or the end
+        self._work = Condition(self._lock)  # for delivery threads: a delivery request, or the end
         self._rest = Condition(self._lock)  # for who waits until nothing is left to do
-        self._errands: deque[Errand] = deque()
-        self._behind: deque[Errand] = deque()
+        self._requests: deque[DeliveryRequest] = deque()
+        self._behind: deque[DeliveryRequest] = deque()
         self._out = 0
         self._closed = False
         self._stopped = False
 
-    def put(self, errand: Errand) -> int:
-        """Add *errand*; return how many wait."""
+    def put(self, request: DeliveryRequest) -> int:
+        """Add *request*; return how many wait."""
         with self._lock:
-            (self._behind if errand.tried is Tried.BROKE else self._errands).append(errand)
+            (self._behind if request.tried is Tried.BROKE else self._requests).append(request)
             self._work.notify()
-            return len(self._errands) + len(self._behind)
+            return len(self._requests) + len(self._behind)
 
-    def take(self) -> Errand | None:
-        """Wait for the next errand; None when there will be none."""
+    def take(self) -> DeliveryRequest | None:
+        """Wait for the next delivery request; None when there will be none."""
         with self._lock:
             self._out -= 1
             self._rest.notify_all()
-            while not (self._errands or self._behind or self._closed or self._stopped):
+            while not (self._requests or self._behind or self._closed or self._stopped):
                 self._work.wait()
             self._out += 1
-            if self._stopped or not (self._errands or self._behind):
+            if self._stopped or not (self._requests or self._behind):
                 return None
-            return (self._errands or self._behind).popleft()
+            return (self._requests or self._behind).popleft()
 
-    def poll(self) -> Errand | None:
-        """Return an errand that is there already, or None."""
+    def poll(self) -> DeliveryRequest | None:
+        """Return a delivery request that is there already, or None."""
         with self._lock:
-            return self._errands.popleft() if self._errands and not self._stopped else None
+            return self._requests.popleft() if self._requests and not self._stopped else None
 
-    def give_back(self, errand: Errand) -> None:
-        """Return an errand that another connection should carry, in front of the others."""
+    def give_back(self, request: DeliveryRequest) -> None:
+        """Return a delivery request that another connection should carry, in front of the others."""
         with self._lock:
-            (self._behind if errand.tried is Tried.BROKE else self._errands).appendleft(errand)
+            (self._behind if request.tried is Tried.BROKE else self._requests).appendleft(request)
             self._work.notify()
 
-    def put_behind(self, errand: Errand) -> None:
-        """Return an errand that is to be carried when no other one waits."""
+    def put_behind(self, request: DeliveryRequest) -> None:
+        """Return a delivery request that is to be carried when no other one waits."""
         with self._lock:
-            self._behind.append(errand)
+            self._behind.append(request)
             self._work.notify()
 
     @property
@@ -77,12 +77,12 @@ class Outbox:
             self._rest.notify_all()
 
     def enter(self) -> None:
-        """Count a courier in; it is busy until it asks for its first errand."""
+        """Count a delivery thread in; it is busy until it asks for its first delivery request."""
         with self._lock:
             self._out += 1
 
     def leave(self) -> None:
-        """Count a courier out, whatever ended it."""
+        """Count a delivery thread out, whatever ended it."""
         with self._lock:
             self._out -= 1
             self._rest.notify_all()
@@ -91,5 +91,5 @@ class Outbox:
         """Wait at most *seconds* until nothing is left to do; say whether that is so."""
         with self._lock:
             return self._rest.wait_for(
-                lambda: self._stopped or not (self._errands or self._behind or self._out), seconds
+                lambda: self._stopped or not (self._requests or self._behind or self._out), seconds
             )

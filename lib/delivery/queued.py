@@ -20,7 +20,7 @@ class Tried(IntEnum):
     BROKE = 2  # a connection broke at it
 
 
-class Parcel(NamedTuple):
+class QueuedMessage(NamedTuple):
     """One message in the spool, and what the receiver must be told to take it."""
 
     account: str  # Account.id
@@ -39,7 +39,7 @@ class Parcel(NamedTuple):
     trace: Trace  # which tells this
     sender: bytes
     recipients: tuple[bytes, ...]  # all that it was routed to
-    owed: tuple[bytes, ...]  # those that have not accepted or refused it
+    deferred: tuple[bytes, ...]  # those that have not accepted or refused it
     since: float  # when it was first spooled, seconds since the epoch
     began: float  # when its download ended, on the monotonic clock
     fault: str = ""  # why it can go to nobody: no recipient
@@ -54,10 +54,10 @@ MAX_RECIPIENTS = 100
 
 
 @dataclass(slots=True)
-class Errand:
+class DeliveryRequest:
     """What is still to be done for a message, or for the caretaker's copy of it: who is to be asked, and how."""
 
-    parcel: Parcel
+    queued: QueuedMessage
     sender: bytes
     recipients: tuple[bytes, ...]
     opening: bytes
@@ -65,7 +65,9 @@ class Errand:
     to_caretaker: bool = False
     most: int = MAX_RECIPIENTS  # that the receiver bears in one transaction
     senders: tuple[bytes, ...] | None = None  # still to be tried after this one; None: it is the first
-    refusals: "dict[bytes, Answer]" = field(default_factory=dict)  # of the first sender: they hold if no other helps
+    refusals: "dict[bytes, RecipientStatus]" = field(
+        default_factory=dict
+    )  # of the first sender: they hold if no other helps
     broke: bool = False  # a connection broke at it in this pass
     turned_away: bool = False  # a further connection was closed before it was heard
     used_up: int = 0  # messages that a connection had taken which took it no more
@@ -76,11 +78,11 @@ class Errand:
         """How many octets the receiver will be sent, doubled dots and the final one left out (RFC 1870 section 3)."""
         if self.mended is not None:
             return self.mended
-        return len(self.opening) + self.parcel.size - self.parcel.head.end + len(self.closing)
+        return len(self.opening) + self.queued.size - self.queued.head.end + len(self.closing)
 
-    def measured(self, body: Iterable[bytes]) -> "Errand":
+    def measured(self, body: Iterable[bytes]) -> "DeliveryRequest":
         """Return it with its exact size; *body*, from the end of the header on, is read where line ends are mended."""
-        if self.parcel.clean:
+        if self.queued.clean:
             return self
         canon = Canon()
         parts = chain((self.opening,), body, (self.closing,))
@@ -89,7 +91,7 @@ class Errand:
     @property
     def tried(self) -> Tried:
         """What became of earlier attempts, in this pass as well."""
-        return Tried.BROKE if self.broke else self.parcel.tried
+        return Tried.BROKE if self.broke else self.queued.tried
 
 
 class Cause(Enum):
@@ -102,19 +104,19 @@ class Cause(Enum):
     DOUBT = "doubt"  # no verdict came to the final dot: it may have been taken
 
 
-class Answer(NamedTuple):
+class RecipientStatus(NamedTuple):
     """What was heard about one recipient."""
 
     status: str  # "accepted", "owed", "refused"
-    words: bytes
+    text: bytes
     cause: Cause = Cause.RECIPIENT
 
 
-class Result(NamedTuple):
-    """What one attempt came to: each recipient of the errand has an answer, or is *left* to be asked again."""
+class DeliveryAttempt(NamedTuple):
+    """What one attempt came to: each recipient of the delivery request has an answer, or is *left* to be asked again."""
 
-    errand: Errand
-    answers: dict[bytes, Answer]
+    request: DeliveryRequest
+    answers: dict[bytes, RecipientStatus]
     left: tuple[bytes, ...] = ()
 
     @property
@@ -124,35 +126,35 @@ class Result(NamedTuple):
 
 
 class Work(Protocol):
-    """Where couriers find their errands, and whom they tell what came of them. Any thread may call anything."""
+    """Where delivery threads find their delivery requests, and whom they tell what came of them. Any thread may call anything."""
 
-    def take(self) -> Errand | None:
-        """Wait for the next errand; None when no more will come, or none may be delivered."""
+    def take(self) -> DeliveryRequest | None:
+        """Wait for the next delivery request; None when no more will come, or none may be delivered."""
 
-    def poll(self) -> Errand | None:
-        """Return an errand that is there already, or None."""
+    def poll(self) -> DeliveryRequest | None:
+        """Return a delivery request that is there already, or None."""
 
-    def give_back(self, errand: Errand) -> None:
-        """Return an errand that another connection should carry, in front of the others."""
+    def give_back(self, request: DeliveryRequest) -> None:
+        """Return a delivery request that another connection should carry, in front of the others."""
 
-    def put_behind(self, errand: Errand) -> None:
-        """Return an errand that is to be carried when no other one waits."""
+    def put_behind(self, request: DeliveryRequest) -> None:
+        """Return a delivery request that is to be carried when no other one waits."""
 
     @property
     def stopped(self) -> bool:
         """Say whether nothing more is to be delivered in this pass."""
 
-    def body(self, parcel: Parcel) -> Iterator[bytes]:
+    def body(self, queued: QueuedMessage) -> Iterator[bytes]:
         """Return the message from the end of its header on."""
 
-    def heard(self, result: Result) -> Iterable[Errand]:
+    def heard(self, result: DeliveryAttempt) -> Iterable[DeliveryRequest]:
         """Write down what was heard; return what follows from it at once, such as the caretaker's copy."""
 
-    def broke(self, parcel: Parcel, why: str) -> None:
-        """Remember that a connection broke at *parcel*: it goes last from now on."""
+    def broke(self, queued: QueuedMessage, why: str) -> None:
+        """Remember that a connection broke at *queued*: it goes last from now on."""
 
 
-class Post:
+class Receipts:
     """How a fetcher hears what became of the messages that it handed over; any thread may put, one takes."""
 
     def __init__(self) -> None:

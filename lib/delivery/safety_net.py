@@ -39,7 +39,7 @@ def ground(*, content: bool, ours: bool) -> Ground:
     return Ground.CONTENT if content and not ours else Ground.RECIPIENTS
 
 
-class Streak:
+class SafetyNet:
     """Duds in a row; any delivery ends it. The safety net trips at *limit*. Thread-safe.
 
     The journal has every change of the row, together with what made it, so that killed passes count.

@@ -14,26 +14,26 @@ from typing import NamedTuple
 from lib.delivery import contents, letters, record, retry, safety_net
 from lib.delivery.burial import Burial
 from lib.delivery.envelope import CARE, CARETAKER, OURS, PLAIN, recipients
-from lib.delivery.fate import Fate, Next, care, fate, next_step
+from lib.delivery.fate import Fate, NextStep, care, fate, next_step
 from lib.delivery.letters import Letters
-from lib.delivery.queued import Errand, Parcel, Post, Result
-from lib.delivery.safety_net import COUNTS, Ground, Streak
+from lib.delivery.queued import DeliveryAttempt, DeliveryRequest, QueuedMessage, Receipts
+from lib.delivery.safety_net import COUNTS, Ground, SafetyNet
 from lib.errors import StorageError
 from lib.mail import caretaker, received
 from lib.report import log, notice
-from lib.report.outcome import Tally, Watch
+from lib.report.outcome import Observer, Tally
 from lib.store.duds import Duds
-from lib.store.journal import Ledger
+from lib.store.journal import Journal
 from lib.store.journal_facts import (
     ACCEPTED,
     REFUSED,
     Delivered,
     Dud,
     Lost,
+    RecipientVerdict,
     Record,
     Spooled,
     Trouble,
-    Verdict,
     Verdicts,
 )
 from lib.store.spool import Spool, Stored
@@ -42,7 +42,7 @@ LOG = logging.getLogger("popfetch.deliver")
 DAY = 86400.0
 
 
-class Terms(NamedTuple):
+class Defaults(NamedTuple):
     """pf_dflt_address, and pf_give_up in days."""
 
     caretaker: bytes
@@ -50,24 +50,24 @@ class Terms(NamedTuple):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Clerk:
-    """Decides and writes down; called by every courier."""
+class Settlement:
+    """Decides and writes down; called by every delivery thread."""
 
-    ledger: Ledger
+    journal: Journal
     spool: Spool
     duds: Duds
-    terms: Terms
-    streak: Streak
-    watch: Watch
+    terms: Defaults
+    safety_net: SafetyNet
+    observer: Observer
     now: Callable[[], float]
     letters: Letters
     _lock: Lock = field(default_factory=Lock)
-    _posts: dict[str, Post] = field(default_factory=dict)
+    _posts: dict[str, Receipts] = field(default_factory=dict)
     _tallies: dict[str, Tally] = field(default_factory=dict)
     _copied: set[tuple[str, str]] = field(default_factory=set)  # whose copy the caretaker was offered in this pass
     _warned: set[str] = field(default_factory=set)  # accounts whose mail may go to strangers
 
-    def expect(self, account: str, post: Post) -> None:
+    def expect(self, account: str, post: Receipts) -> None:
         """Send news of *account* to *post* from now on."""
         self._posts[account] = post
 
@@ -79,64 +79,64 @@ class Clerk:
         """Return those for which anything was settled so far."""
         return tuple(account for account, tally in self._tallies.items() if any(tally.counts()))
 
-    def first(self, parcel: Parcel) -> Iterable[Errand]:
-        """Return the first errand of a parcel; none when it is a dud at once. SafetyNetError."""
-        if parcel.unfiltered:
-            self._warn_of_strangers(parcel)
-        if parcel.fault:
-            self._bury(parcel, Fate(), [parcel.fault.encode()], Ground.NOBODY)
+    def first(self, queued: QueuedMessage) -> Iterable[DeliveryRequest]:
+        """Return the first delivery request of a queued message; none when it is a dud at once. SafetyNetError."""
+        if queued.unfiltered:
+            self._warn_of_strangers(queued)
+        if queued.fault:
+            self._bury(queued, Fate(), [queued.fault.encode()], Ground.NOBODY)
             return ()
-        if parcel.circles:
-            self.ledger.note(*record.in_circles(parcel, self.now()))
-            self.ledger.flush()
-            return self._conclude(parcel)
-        entry, due = self.ledger.of(parcel.account).get(parcel.key), parcel.owed
+        if queued.circles:
+            self.journal.note(*record.in_circles(queued, self.now()))
+            self.journal.flush()
+            return self._conclude(queued)
+        entry, due = self.journal.of(queued.account).get(queued.key), queued.deferred
         if entry is not None and entry.losses:
             due = tuple(who for who in due if retry.due(entry.losses.get(who), self.now()))
-        errand = Errand(parcel, parcel.sender, due, parcel.opening)
-        return (errand.measured(contents.body(self.spool, parcel)),) if due else self._conclude(parcel)
+        request = DeliveryRequest(queued, queued.sender, due, queued.opening)
+        return (request.measured(contents.body(self.spool, queued)),) if due else self._conclude(queued)
 
-    def consider(self, result: Result) -> Iterable[Errand]:
+    def consider(self, result: DeliveryAttempt) -> Iterable[DeliveryRequest]:
         """Write down what a transaction came to, and return what follows at once: copy or letter to the caretaker."""
-        parcel = result.errand.parcel
+        queued = result.request.queued
         accepted = any(answer.status == ACCEPTED for answer in result.answers.values())
         if accepted:
-            self.streak.delivered()
+            self.safety_net.delivered()
         if accepted and _all_at_once(result):
-            self._delivered(parcel, {who: (said.status, said.words) for who, said in result.answers.items()})
+            self._delivered(queued, {who: (said.status, said.text) for who, said in result.answers.items()})
             return ()
-        facts = list(record.records(result, self.ledger.of(parcel.account)[parcel.key], self.now()))
-        letter = self._tell_of_losses(parcel, facts)  # first: a pass that is killed now finds it written
-        self.ledger.note(*facts)
+        facts = list(record.records(result, self.journal.of(queued.account)[queued.key], self.now()))
+        letter = self._tell_of_losses(queued, facts)  # first: a pass that is killed now finds it written
+        self.journal.note(*facts)
         try:
-            self.ledger.flush()
+            self.journal.flush()
         except StorageError:  # a full disk, perhaps
             self.spool.make_room()
-            self.ledger.flush()
-        return (*_errand(letter), *(self._conclude(parcel) if result.final else ()))
+            self.journal.flush()
+        return (*_request(letter), *(self._conclude(queued) if result.final else ()))
 
-    def _tell_of_losses(self, parcel: Parcel, facts: list[Record]) -> Parcel | None:
+    def _tell_of_losses(self, queued: QueuedMessage, facts: list[Record]) -> QueuedMessage | None:
         """Write to the caretaker, once, when the verdict on a message got lost time and again."""
         lost = next((fact.losses for fact in facts if type(fact) is Lost), {})
         whom = [who for who, loss in lost.items() if loss.number >= retry.TOLD_AFTER and not who.startswith(CARETAKER)]
-        if not whom or not self.terms.caretaker or parcel.account in OURS:
+        if not whom or not self.terms.caretaker or queued.account in OURS:
             return None
         reasons = {fact.recipients[who][1] for fact in facts if type(fact) is Verdicts for who in whom}
-        about = letters.matter(parcel, contents.beginning(self.spool, parcel), whom, sorted(reasons))
+        about = letters.matter(queued, contents.beginning(self.spool, queued), whom, sorted(reasons))
         return self.letters.to_caretaker(
             self.terms.caretaker,
-            letters.name("doubt", parcel),
+            letters.name("doubt", queued),
             lambda post: notice.may_have_come(post, about, times=lost[whom[0]].number),
             self.now(),
         )
 
-    def _warn_of_strangers(self, parcel: Parcel) -> None:
+    def _warn_of_strangers(self, queued: QueuedMessage) -> None:
         with self._lock:
-            known = parcel.account in self._warned
-            self._warned.add(parcel.account)
+            known = queued.account in self._warned
+            self._warned.add(queued.account)
         if not known:
             why = "routed by To, which may name strangers; better: pf_accept_domain, pf_domain or to="
-            LOG.warning("%s", log.line("account", account=parcel.label, warning=why))
+            LOG.warning("%s", log.line("account", account=queued.label, warning=why))
 
     def leave(self, stored: Stored, key: str) -> None:
         """Let the fetcher know that a message stays in the spool, whatever the reason."""
@@ -145,157 +145,167 @@ class Clerk:
         if post is not None:
             post.put(key, settled=False)
 
-    def blame(self, parcel: Parcel, why: str) -> None:
-        """Remember that the receiver broke off at *parcel*: later passes send it last, so that it blocks nobody."""
-        self.ledger.note(Trouble(parcel.account, parcel.key, why, self.now()))
-        self.ledger.flush()
+    def blame(self, queued: QueuedMessage, why: str) -> None:
+        """Remember that the receiver broke off at *queued*: later passes send it last, so that it blocks nobody."""
+        self.journal.note(Trouble(queued.account, queued.key, why, self.now()))
+        self.journal.flush()
 
-    def _conclude(self, parcel: Parcel) -> Iterable[Errand]:
-        entry = self.ledger.of(parcel.account)[parcel.key]
-        too_old = self.now() - parcel.since > self.terms.give_up * DAY
+    def _conclude(self, queued: QueuedMessage) -> Iterable[DeliveryRequest]:
+        entry = self.journal.of(queued.account)[queued.key]
+        too_old = self.now() - queued.since > self.terms.give_up * DAY
         verdicts = dict(entry.recipients)
         ends = fate(recipients(verdicts), too_old=too_old)
-        offered = (parcel.account, parcel.key) in self._copied or not retry.due(
+        offered = (queued.account, queued.key) in self._copied or not retry.due(
             entry.losses.get(CARETAKER + self.terms.caretaker), self.now()
         )
-        his = care(self.terms.caretaker, verdicts, entry.content, offered=offered, had=parcel.spent)
+        his = care(self.terms.caretaker, verdicts, entry.content, offered=offered, had=queued.spent)
         what = next_step(ends, his, too_old=too_old)
         match what:
-            case Next.DELIVERED | Next.CARED_FOR:
-                self._delivered(parcel, verdicts, refused=what is Next.CARED_FOR)
-            case Next.DEFER:
-                self._defer(parcel, ends.owed, verdicts)
-            case Next.DEFER_COPY:
-                self._defer(parcel, (his.address,), verdicts)
-            case Next.COPY:
-                self._copied.add((parcel.account, parcel.key))
-                return (self._copy(parcel, ends),)
-            case Next.BURY | Next.BURY_AND_TELL:
-                return self._to_duds(parcel, ends, verdicts, tell=what is Next.BURY_AND_TELL)
+            case NextStep.DELIVERED | NextStep.CARED_FOR:
+                self._delivered(queued, verdicts, refused=what is NextStep.CARED_FOR)
+            case NextStep.DEFER:
+                self._defer(queued, ends.deferred, verdicts)
+            case NextStep.DEFER_COPY:
+                self._defer(queued, (his.address,), verdicts)
+            case NextStep.COPY:
+                self._copied.add((queued.account, queued.key))
+                return (self._copy(queued, ends),)
+            case NextStep.BURY | NextStep.BURY_AND_TELL:
+                return self._to_duds(queued, ends, verdicts, tell=what is NextStep.BURY_AND_TELL)
         return ()
 
-    def _to_duds(self, parcel: Parcel, ends: Fate, verdicts: dict[bytes, Verdict], *, tell: bool) -> Iterable[Errand]:
+    def _to_duds(
+        self, queued: QueuedMessage, ends: Fate, verdicts: dict[bytes, RecipientVerdict], *, tell: bool
+    ) -> Iterable[DeliveryRequest]:
         """Bury a message that not even the caretaker would take; *tell* him of it by a letter."""
-        if tell and parcel.account == CARE:
-            return self._plainer(parcel, verdicts)
-        address, entry = self.terms.caretaker, self.ledger.of(parcel.account)[parcel.key]
+        if tell and queued.account == CARE:
+            return self._plainer(queued, verdicts)
+        address, entry = self.terms.caretaker, self.journal.of(queued.account)[queued.key]
         reasons = [b"<%b>: %b" % one for one in ends.refused]
         status, words = verdicts.get(CARETAKER + address, ("", b""))
         if status:
             reasons.append(b"the caretaker <%b>: %b" % (address, words))
-        ours = parcel.account in OURS
-        ground = Ground.CIRCLES if parcel.circles else safety_net.ground(content=bool(entry.content), ours=ours)
-        return _errand(self._bury(parcel, ends, reasons, ground, tell=tell and parcel.account != PLAIN))
+        ours = queued.account in OURS
+        ground = Ground.CIRCLES if queued.circles else safety_net.ground(content=bool(entry.content), ours=ours)
+        return _request(self._bury(queued, ends, reasons, ground, tell=tell and queued.account != PLAIN))
 
-    def _plainer(self, letter: Parcel, verdicts: dict[bytes, Verdict]) -> Iterable[Errand]:
+    def _plainer(self, letter: QueuedMessage, verdicts: dict[bytes, RecipientVerdict]) -> Iterable[DeliveryRequest]:
         """Write to the caretaker without a stranger's words in place of a letter that was refused for what is in it."""
         name = letters.name("plain", letter)
         plain = self.letters.to_caretaker(self.terms.caretaker, name, notice.refused_letter, self.now(), plain=True)
         self.letters.take_back(letter)
         self._end(letter, "refused", verdicts, settled=True)
-        return _errand(plain)
+        return _request(plain)
 
-    def _copy(self, parcel: Parcel, ends: Fate) -> Errand:
-        """Return the errand of the caretaker's copy, the paragraph of who got it and who did not on top.
+    def _copy(self, queued: QueuedMessage, ends: Fate) -> DeliveryRequest:
+        """Return the delivery request of the caretaker's copy, the paragraph of who got it and who did not on top.
 
         Its sender is null: nothing may bounce to a stranger, nor be refused for his sake.
         """
-        octets = contents.beginning(self.spool, parcel)
+        octets = contents.beginning(self.spool, queued)
         paragraph = caretaker.paragraph(list(ends.accepted), list(ends.refused))
-        line = received.line(parcel.trace, (self.terms.caretaker,))  # by which he is known if it comes again
-        copy = caretaker.copy(octets, parcel.head, line + parcel.opening[parcel.traced :], paragraph, parcel.sha)
-        errand = Errand(parcel, b"", (self.terms.caretaker,), copy.opening, closing=copy.closing, to_caretaker=True)
-        return errand.measured(contents.body(self.spool, parcel))
+        line = received.line(queued.trace, (self.terms.caretaker,))  # by which he is known if it comes again
+        copy = caretaker.copy(octets, queued.head, line + queued.opening[queued.traced :], paragraph, queued.sha)
+        request = DeliveryRequest(
+            queued, b"", (self.terms.caretaker,), copy.opening, closing=copy.closing, to_caretaker=True
+        )
+        return request.measured(contents.body(self.spool, queued))
 
-    def _delivered(self, parcel: Parcel, verdicts: dict[bytes, Verdict], *, refused: bool = False) -> None:
-        self.ledger.note(Delivered(parcel.account, parcel.key, parcel.sha, self.now()))
+    def _delivered(
+        self, queued: QueuedMessage, verdicts: dict[bytes, RecipientVerdict], *, refused: bool = False
+    ) -> None:
+        self.journal.note(Delivered(queued.account, queued.key, queued.sha, self.now()))
         try:
-            self.ledger.flush()
+            self.journal.flush()
         except StorageError:  # a full disk; its own room is enough for the line that says that everybody has it
-            self.spool.free(parcel.number)
+            self.spool.free(queued.number)
             self.spool.make_room()
-            self.ledger.flush()
+            self.journal.flush()
         else:
-            self.spool.free(parcel.number)
-        self._end(parcel, "refused" if refused else "delivered", verdicts, settled=True)
+            self.spool.free(queued.number)
+        self._end(queued, "refused" if refused else "delivered", verdicts, settled=True)
 
-    def _defer(self, parcel: Parcel, owed: tuple[bytes, ...], verdicts: dict[bytes, Verdict]) -> None:
-        entry = self.ledger.of(parcel.account)[parcel.key]
-        refetchable = not entry.lasting and parcel.account not in OURS
-        if refetchable and not self.spool.has_place_for(parcel.number):
+    def _defer(
+        self, queued: QueuedMessage, deferred: tuple[bytes, ...], verdicts: dict[bytes, RecipientVerdict]
+    ) -> None:
+        entry = self.journal.of(queued.account)[queued.key]
+        refetchable = not entry.lasting and queued.account not in OURS
+        if refetchable and not self.spool.has_place_for(queued.number):
             # Its server still has it, and gives it again when there is room: nothing that comes behind it is blocked.
-            self.ledger.note(Spooled(parcel.account, parcel.key, 0, parcel.uid, parcel.sha, parcel.size, parcel.since))
-            self.ledger.flush()
-            self.spool.free(parcel.number)
+            self.journal.note(Spooled(queued.account, queued.key, 0, queued.uid, queued.sha, queued.size, queued.since))
+            self.journal.flush()
+            self.spool.free(queued.number)
         else:
-            self.spool.put_off(parcel.number)
-        self._end(parcel._replace(recipients=owed), "deferred", verdicts, settled=False)
+            self.spool.put_off(queued.number)
+        self._end(queued._replace(recipients=deferred), "deferred", verdicts, settled=False)
 
     def _bury(
-        self, parcel: Parcel, ends: Fate, reasons: list[bytes], ground: Ground, *, tell: bool = False
-    ) -> Parcel | None:
+        self, queued: QueuedMessage, ends: Fate, reasons: list[bytes], ground: Ground, *, tell: bool = False
+    ) -> QueuedMessage | None:
         """Write a dud, fsynced; only then is the message settled. Return the letter that tells the caretaker of it."""
         whom = tuple(who for who, _ in ends.refused)
         with self._lock:
-            letter = self._tell_of_dud(parcel, whom, reasons) if tell else None
+            letter = self._tell_of_dud(queued, whom, reasons) if tell else None
             try:
-                Burial(self.ledger, self.spool, self.duds).write(parcel, whom, reasons, self.now())
+                Burial(self.journal, self.spool, self.duds).write(queued, whom, reasons, self.now())
             except StorageError:
                 if letter is not None:
                     self.letters.take_back(letter)
                 raise
-        self.streak.dud(ground, Dud(parcel.account, parcel.key, parcel.sha, self.now()))
-        self.ledger.flush()
-        self.spool.free(parcel.number)
-        self._end(parcel, "duds", {b"": (REFUSED, b"; ".join(reasons))}, settled=True)
+        self.safety_net.dud(ground, Dud(queued.account, queued.key, queued.sha, self.now()))
+        self.journal.flush()
+        self.spool.free(queued.number)
+        self._end(queued, "duds", {b"": (REFUSED, b"; ".join(reasons))}, settled=True)
         if COUNTS[ground]:
-            self.streak.check()
+            self.safety_net.check()
         return letter
 
-    def _tell_of_dud(self, parcel: Parcel, whom: tuple[bytes, ...], reasons: list[bytes]) -> Parcel | None:
+    def _tell_of_dud(
+        self, queued: QueuedMessage, whom: tuple[bytes, ...], reasons: list[bytes]
+    ) -> QueuedMessage | None:
         """Write to the caretaker that a message will be the next dud, for he would not take it for what it contains."""
         number = self.duds.count() + 1
-        about = letters.matter(parcel, contents.beginning(self.spool, parcel), whom, reasons)
+        about = letters.matter(queued, contents.beginning(self.spool, queued), whom, reasons)
         return self.letters.to_caretaker(
             self.terms.caretaker,
-            letters.name("content", parcel),
+            letters.name("content", queued),
             lambda post: notice.refused_for_content(post, about, dud=number),
             self.now(),
         )
 
-    def _end(self, parcel: Parcel, how: str, verdicts: dict[bytes, Verdict], *, settled: bool) -> None:
+    def _end(self, queued: QueuedMessage, how: str, verdicts: dict[bytes, RecipientVerdict], *, settled: bool) -> None:
         with self._lock:
-            tally = self.tally(parcel.account)
+            tally = self.tally(queued.account)
             setattr(tally, how, getattr(tally, how) + 1)
-        post = self._posts.get(parcel.account)
+        post = self._posts.get(queued.account)
         if post is not None:
-            post.put(parcel.key, settled=settled)
-        self.watch.message_settled(parcel.label, how)
+            post.put(queued.key, settled=settled)
+        self.observer.message_settled(queued.label, how)
         words = b" | ".join(dict.fromkeys(words for _, words in verdicts.values()))
         LOG.info(
             "%s",
             log.line(
                 "message",
-                account=parcel.label,
-                uid=parcel.uid,
-                size=parcel.size,
-                from_=b"<%b>" % parcel.sender,
-                to=parcel.recipients,
+                account=queued.label,
+                uid=queued.uid,
+                size=queued.size,
+                from_=b"<%b>" % queued.sender,
+                to=queued.recipients,
                 status=how,
                 words=words,
-                seconds=time.monotonic() - parcel.began,
+                seconds=time.monotonic() - queued.began,
             ),
         )
 
 
-def _errand(parcel: Parcel | None) -> Iterable[Errand]:
-    """Return the first errand of a message, if there is one."""
-    return (Errand(parcel, parcel.sender, parcel.owed, parcel.opening),) if parcel is not None else ()
+def _request(queued: QueuedMessage | None) -> Iterable[DeliveryRequest]:
+    """Return the first delivery request of a message, if there is one."""
+    return (DeliveryRequest(queued, queued.sender, queued.deferred, queued.opening),) if queued is not None else ()
 
 
-def _all_at_once(result: Result) -> bool:
+def _all_at_once(result: DeliveryAttempt) -> bool:
     """Say whether everybody whom the message was routed to has just accepted it; most messages end here."""
-    if result.errand.to_caretaker or not result.final:
+    if result.request.to_caretaker or not result.final:
         return False
     answers = result.answers
-    return all(who in answers and answers[who].status == ACCEPTED for who in result.errand.parcel.recipients)
+    return all(who in answers and answers[who].status == ACCEPTED for who in result.request.queued.recipients)

@@ -50,7 +50,7 @@ CRASHED = 0x8000_0000
 """From here on Windows' exit codes are those of a crash."""
 
 
-class Command:
+class LineCommands:
     """The line that the three command lines make; each of them may be missing."""
 
     def __init__(self, up: tuple[str, ...], check: tuple[str, ...], down: tuple[str, ...], log: logging.Logger) -> None:

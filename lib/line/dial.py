@@ -110,7 +110,7 @@ class Line:
 
     def _is_surely_up(self, backend: Backend, stop: Stop) -> bool:
         """Ask until there is an answer, ASKED times at most; NoLineError when there is none."""
-        silence = NoAnswerError("it was not asked")
+        read_timeout = NoAnswerError("it was not asked")
         for turn in range(ASKED):
             try:
                 if turn:
@@ -119,10 +119,10 @@ class Line:
             except StoppedError:
                 break
             except NoAnswerError as error:
-                silence = error
+                read_timeout = error
         if stop():
             raise NoLineError("stopped before the line was up")
-        raise NoLineError(f"{silence}; nothing is dialled, for a line may be up: try it by hand") from silence
+        raise NoLineError(f"{read_timeout}; nothing is dialled, for a line may be up: try it by hand") from read_timeout
 
     def _use_open(self) -> None:
         self.somebody_elses = not self.ours
@@ -240,9 +240,9 @@ def _hung_up(backend: Backend, logger: logging.Logger) -> bool:
 def _raiser(one: Orphan, logger: logging.Logger) -> Backend | None:
     """Return what can hang *one* up, None where nothing here can."""
     if one.kind == orphan.COMMAND:
-        from lib.line.command import Command  # noqa: PLC0415 - see command
+        from lib.line.command import LineCommands  # noqa: PLC0415 - see command
 
-        return Command((), one.check, one.down, logger)
+        return LineCommands((), one.check, one.down, logger)
     if one.kind == orphan.RAS and sys.platform == "win32":
         from lib.line.ras import Call, Ras, rasapi32  # noqa: PLC0415 - see ras
 
@@ -283,9 +283,9 @@ def command(settings: Settings, logger: logging.Logger, _reveal: object) -> Back
     """Return the line of pf_dial_up and pf_dial_check; with the latter alone, somebody else has to raise it."""
     if not (settings.pf_dial_up or settings.pf_dial_check):
         return None
-    from lib.line.command import Command  # noqa: PLC0415 - subprocess is only for who has such a command
+    from lib.line.command import LineCommands  # noqa: PLC0415 - subprocess is only for who has such a command
 
-    return Command(settings.pf_dial_up, settings.pf_dial_check, settings.pf_dial_down, logger)
+    return LineCommands(settings.pf_dial_up, settings.pf_dial_check, settings.pf_dial_down, logger)
 
 
 Build = Callable[[Settings, logging.Logger, Callable[[Secret], str]], Backend | None]

@@ -21,7 +21,7 @@ SHOWN = 5  # addresses that an explanation names; it counts the others
 LONGEST = 100  # characters of an address in an explanation
 
 
-class Rules(NamedTuple):
+class RoutingRules(NamedTuple):
     """What decides who gets the messages of an account; *accept* holds domains as domain_in_ascii makes them."""
 
     to: bytes | None
@@ -57,12 +57,12 @@ class _Sorted(NamedTuple):
     ways: list[str]
 
 
-def rules(settings: Settings, account: Account) -> Rules:
+def rules(settings: Settings, account: Account) -> RoutingRules:
     """Return what routes the messages of *account*."""
     headers: dict[str, str] = {}
     for name in (*account.headers, *STANDARD):
         headers.setdefault(name.lower(), name)
-    return Rules(
+    return RoutingRules(
         to=_octets(account.to),
         headers=tuple(headers.values()),
         accept=frozenset(domain_in_ascii(name.encode()) for name in settings.pf_accept_domain),
@@ -77,7 +77,7 @@ def _octets(text: str | None) -> bytes | None:
     return in_ascii(text.encode()) if text else None
 
 
-def route(head: Head, rules: Rules) -> Route:
+def route(head: Head, rules: RoutingRules) -> Route:
     """Return who gets the message that begins with *head*: nobody only where there is no caretaker either."""
     if rules.to:
         return _to(rules.to)
@@ -126,7 +126,7 @@ def _topmost_run(fields: list[Field]) -> list[Field]:
     return run
 
 
-def _sorted(found: list[bytes], rules: Rules) -> _Sorted:
+def _sorted(found: list[bytes], rules: RoutingRules) -> _Sorted:
     """Filter and rewrite: pf_accept_domain looks at the domain that stands there, pf_domain comes after it."""
     mine: dict[bytes, bytes] = {}
     foreign: list[bytes] = []
@@ -147,7 +147,7 @@ def _sorted(found: list[bytes], rules: Rules) -> _Sorted:
     return _Sorted(list(mine.values()), foreign, unsafe, ways[:SHOWN])
 
 
-def _take(mine: dict[bytes, bytes], unsafe: list[bytes], recipient: bytes, rules: Rules) -> None:
+def _take(mine: dict[bytes, bytes], unsafe: list[bytes], recipient: bytes, rules: RoutingRules) -> None:
     for one in map(in_ascii, aliased(recipient, rules.aliases)[0]):
         if safe(one):
             mine.setdefault(mailbox_key(one), one)
@@ -155,7 +155,7 @@ def _take(mine: dict[bytes, bytes], unsafe: list[bytes], recipient: bytes, rules
             unsafe.append(one)
 
 
-def _way(address: bytes, stripped: bool, recipient: bytes, rules: Rules) -> Iterator[str]:
+def _way(address: bytes, stripped: bool, recipient: bytes, rules: RoutingRules) -> Iterator[str]:
     """Yield the way from an address to its recipients, if it is more than pf_domain's."""
     addresses, alias = aliased(recipient, rules.aliases)
     steps = [visible(address, LONGEST)]
@@ -168,7 +168,7 @@ def _way(address: bytes, stripped: bool, recipient: bytes, rules: Rules) -> Iter
         yield " becomes ".join(steps)
 
 
-def _routed(header: str, addresses: _Sorted, rules: Rules) -> Route:
+def _routed(header: str, addresses: _Sorted, rules: RoutingRules) -> Route:
     mine, foreign, unsafe, ways = addresses
     if not mine:
         return _to_caretaker(f"{header} gave nobody of ours{_ignored(foreign, unsafe)}", rules)
@@ -177,7 +177,7 @@ def _routed(header: str, addresses: _Sorted, rules: Rules) -> Route:
     return Route(tuple(mine), header, why, unfiltered)
 
 
-def _to_caretaker(why: str, rules: Rules) -> Route:
+def _to_caretaker(why: str, rules: RoutingRules) -> Route:
     if rules.caretaker is None:
         return Route((), "", f"{why}; pf_dflt_address is not set", by_to_unfiltered=False)
     why = f"{why}; pf_dflt_address gives {_named([rules.caretaker])}"

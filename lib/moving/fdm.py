@@ -53,7 +53,7 @@ SET = {
 }
 
 
-class Token(NamedTuple):
+class FdmToken(NamedTuple):
     """A word, a mark or a string, its macros not yet put in."""
 
     text: str
@@ -63,7 +63,7 @@ class Token(NamedTuple):
     first: bool = False  # of its line
 
 
-def tokens(text: str) -> Iterator[Token]:
+def tokens(text: str) -> Iterator[FdmToken]:
     """Yield the words of a file."""
     line, last = 1, 0
     for match in TOKEN.finditer(text):
@@ -74,11 +74,11 @@ def tokens(text: str) -> Iterator[Token]:
             inner = found[1:-1]
             if found[0] == '"':
                 inner = re.sub(r"\\(.)", lambda one: ESCAPES.get(one[1], one[1]), inner, flags=re.DOTALL)
-            yield Token(inner, line, quoted=True)
+            yield FdmToken(inner, line, quoted=True)
         elif kind == "command":
-            yield Token(found[2:-1].strip(), line, command=True)
+            yield FdmToken(found[2:-1].strip(), line, command=True)
         elif kind in ("word", "mark"):
-            yield Token(found, line, first=first)
+            yield FdmToken(found, line, first=first)
         line += found.count("\n")
 
 
@@ -95,7 +95,7 @@ def read(text: str) -> Moved:
 class _Reading:
     """The tokens as they are read."""
 
-    def __init__(self, found: list[Token]) -> None:
+    def __init__(self, found: list[FdmToken]) -> None:
         self.moved = Moved()
         self._tokens = found
         self._at = 0
@@ -104,7 +104,7 @@ class _Reading:
 
     def all(self) -> None:
         """Read to the end."""
-        acts: dict[str, Callable[[Token], None]] = {"account": self._account, "set": self._set}
+        acts: dict[str, Callable[[FdmToken], None]] = {"account": self._account, "set": self._set}
         while self._at < len(self._tokens):
             token = self._tokens[self._at]
             self._at += 1
@@ -127,7 +127,7 @@ class _Reading:
             self.moved.remark(line, f"{words}; and so do all further ones")
 
     def _peek(self) -> str:
-        token = self._tokens[self._at] if self._at < len(self._tokens) else Token("", 0, quoted=True)
+        token = self._tokens[self._at] if self._at < len(self._tokens) else FdmToken("", 0, quoted=True)
         return "" if token.quoted else token.text
 
     def _text(self) -> str:
@@ -141,7 +141,7 @@ class _Reading:
             return ""
         return MACRO.sub(lambda one: self._macros.get(one[0].strip("$%{}"), one[0]), token.text)
 
-    def _set(self, token: Token) -> None:
+    def _set(self, token: FdmToken) -> None:
         name = self._text()
         remark = SET.get(name)
         if remark is None:
@@ -153,7 +153,7 @@ class _Reading:
             setting = {"timeout": "pf_timeout", "maximum-size": "pf_max_size", "parallel-accounts": "pf_parallel"}[name]
             self.moved.set(setting, value.upper().removesuffix("B"), token.line)
 
-    def _account(self, token: Token) -> None:
+    def _account(self, token: FdmToken) -> None:
         name = self._text()
         asleep = self._peek() == "disabled"
         self._at += asleep

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from lib.moving.draft import Draft, Moved, by_shell, literal, without_password
-from lib.moving.fetchmailrc import Reading, Server, User, tokens
+from lib.moving.fetchmailrc import FetchmailReader, Server, User, tokens
 from lib.visible import visible
 
 PORTS = {"pop3": 110, "pop3s": 995, "110": 110, "995": 995}
@@ -26,7 +26,7 @@ WAYS = {
 
 def read(text: str) -> Moved:
     """Return what the file *text* comes to."""
-    reading = Reading(list(tokens(text)))
+    reading = FetchmailReader(list(tokens(text)))
     reading.all()
     moved = reading.moved
     defaults, without = (reading.defaults, reading.default_user)
@@ -57,7 +57,7 @@ def _joined(default: User, user: User) -> User:
 # --- what an account comes to ----------------------------------------------------------------------------------------
 
 
-def _account(moved: Moved, server: Server, user: User, reading: Reading) -> None:
+def _account(moved: Moved, server: Server, user: User, reading: FetchmailReader) -> None:
     given = server.given | user.given
     protocol, line = given.get("protocol", ("auto", user.line))
     host = given.get("via", (server.name, 0))[0]
@@ -164,7 +164,7 @@ def _multidrop(moved: Moved, draft: Draft, server: Server, user: User) -> None:
         )
 
 
-def _others(moved: Moved, draft: Draft, given: dict[str, tuple[str, int]], reading: Reading) -> None:
+def _others(moved: Moved, draft: Draft, given: dict[str, tuple[str, int]], reading: FetchmailReader) -> None:
     if "keep" in given:
         draft.options["keep"] = "forever"
     for keyword, name in (("limit", "pf_max_size"), ("fetchlimit", "pf_max_messages"), ("timeout", "pf_timeout")):

@@ -19,7 +19,7 @@ LETTERS = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "\\": "\\"}
 NOISE = {"with", "and", "has", "wants", "options"}
 
 
-class Token(NamedTuple):
+class RcToken(NamedTuple):
     """A word or a mark; quoted ones are never keywords."""
 
     text: str
@@ -61,17 +61,17 @@ REFUSED = {
 }
 
 
-def tokens(text: str) -> Iterator[Token]:
+def tokens(text: str) -> Iterator[RcToken]:
     """Yield the words of a file, noise left out."""
     line = 1
     for match in TOKEN.finditer(text):
         kind, found = match.lastgroup, match[0]
         if kind == "quoted":
-            yield Token(unescaped(found[1:-1]), line, quoted=True)
+            yield RcToken(unescaped(found[1:-1]), line, quoted=True)
         elif kind == "mark" and found == "=":
-            yield Token("=", line)
+            yield RcToken("=", line)
         elif kind == "bare" and found not in NOISE:
-            yield Token(unescaped(found) if "\\" in found else found, line)
+            yield RcToken(unescaped(found) if "\\" in found else found, line)
         line += found.count("\n")
 
 
@@ -88,10 +88,10 @@ def unescaped(text: str) -> str:
     return ESCAPE.sub(one, text)
 
 
-class Reading:
+class FetchmailReader:
     """The tokens as they are read; servers with their users."""
 
-    def __init__(self, found: list[Token]) -> None:
+    def __init__(self, found: list[RcToken]) -> None:
         self.moved = Moved()
         self.servers: list[tuple[Server, list[User]]] = []
         self.defaults = Server("", 0)
@@ -104,7 +104,7 @@ class Reading:
 
     def all(self) -> None:
         """Read to the end; what is no keyword is a remark."""
-        sections: dict[str, Callable[[Token], None]] = {
+        sections: dict[str, Callable[[RcToken], None]] = {
             "set": self._set,
             "poll": self._poll,
             "skip": self._poll,
@@ -119,27 +119,27 @@ class Reading:
             else:
                 self._option(token, word)
 
-    def _next(self) -> Token | None:
+    def _next(self) -> RcToken | None:
         if self._at == len(self._tokens):
             return None
         self._at += 1
         return self._tokens[self._at - 1]
 
-    def _value(self, line: int) -> Token:
+    def _value(self, line: int) -> RcToken:
         """Return the next word, an = in front of it passed over."""
         token = self._next()
         if token is not None and token.text == "=" and not token.quoted:
             token = self._next()
         if token is None:
             self.moved.remark(line, "the file ends where a value should stand")
-            return Token("", line)
+            return RcToken("", line)
         return token
 
     @staticmethod
-    def _keyword(token: Token) -> str:
+    def _keyword(token: RcToken) -> str:
         return "" if token.quoted else SHORT.get(token.text, token.text)
 
-    def _set(self, token: Token) -> None:
+    def _set(self, token: RcToken) -> None:
         word = self._value(token.line)
         name = self._keyword(word)
         if name == "no":
@@ -158,16 +158,16 @@ class Reading:
             self.daemon = int(value)
             self.moved.set("ras_timer", str(max(round(self.daemon / 60), 1)), token.line)
 
-    def _poll(self, token: Token) -> None:
+    def _poll(self, token: RcToken) -> None:
         name = self._value(token.line).text
         self._server, self._user = Server(name, token.line, asleep=token.text == "skip"), None
         self.servers.append((self._server, []))
 
-    def _defaults(self, token: Token) -> None:
+    def _defaults(self, token: RcToken) -> None:
         self._server, self._user = self.defaults, self.default_user
         self.defaults.line = token.line
 
-    def _option(self, token: Token, word: str) -> None:
+    def _option(self, token: RcToken, word: str) -> None:
         assert self._server is not None  # noqa: S101 - who calls has looked
         if word == "user":
             self._new_user(token)
@@ -183,7 +183,7 @@ class Reading:
         else:
             self.moved.remark(token.line, f"'{visible(token.text, 40)}' is no word that fetchmail knows here")
 
-    def _no(self, token: Token) -> None:
+    def _no(self, token: RcToken) -> None:
         name = self._keyword(self._value(token.line))
         given = self._server.given if self._server is not None else {}
         if name not in SERVER and self._user is not None:
@@ -194,7 +194,7 @@ class Reading:
         if words:
             self.moved.remark(token.line, f"no {name}: {words}")
 
-    def _take(self, token: Token, name: str, keyword: Keyword, given: dict[str, tuple[str, int]]) -> None:
+    def _take(self, token: RcToken, name: str, keyword: Keyword, given: dict[str, tuple[str, int]]) -> None:
         if keyword.takes == "list":
             self._take_list(token, name)
         elif keyword.takes == "envelope":
@@ -207,7 +207,7 @@ class Reading:
         if keyword.remark:
             self.moved.remark(token.line, f"{name} {keyword.remark}")
 
-    def _take_list(self, token: Token, name: str) -> None:
+    def _take_list(self, token: RcToken, name: str) -> None:
         assert self._server is not None  # noqa: S101 - as above
         words = [one.text for one in self._words()]
         if name == "aka":
@@ -219,7 +219,7 @@ class Reading:
             user.lists[name] = words
             user.given[name] = (" ".join(words), token.line)
 
-    def _words(self) -> Iterator[Token]:
+    def _words(self) -> Iterator[RcToken]:
         """Yield words up to the next keyword."""
         while self._at < len(self._tokens):
             token = self._tokens[self._at]
@@ -229,7 +229,7 @@ class Reading:
             self._at += 1
             yield token
 
-    def _new_user(self, token: Token) -> None:
+    def _new_user(self, token: RcToken) -> None:
         name = self._value(token.line)
         here = self._at < len(self._tokens) and self._keyword(self._tokens[self._at]) == "here"
         self._user = User(token.line)
@@ -242,7 +242,7 @@ class Reading:
         else:
             self.servers[-1][1].append(self._user)
 
-    def _names(self, token: Token, word: str) -> None:
+    def _names(self, token: RcToken, word: str) -> None:
         """Read `is a b c=d * here`, or `is NAME there`."""
         if word in ("here", "there"):
             return

@@ -68,7 +68,7 @@ HOURS = (8760, 168, 24, 1, 1 / 60, 1 / 3600)
 
 
 @dataclass(slots=True)
-class Entry:
+class MpopAccount:
     """An account, its own values and those that it inherits, with their lines."""
 
     name: str
@@ -79,8 +79,8 @@ class Entry:
 def read(text: str) -> Moved:
     """Return what the configuration *text* comes to."""
     moved = Moved()
-    accounts: dict[str, Entry] = {}
-    defaults, entry = Entry("", 0), Entry("", 0)
+    accounts: dict[str, MpopAccount] = {}
+    defaults, entry = MpopAccount("", 0), MpopAccount("", 0)
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.strip().split(None, 1)
         if not words or words[0].startswith("#"):
@@ -110,9 +110,11 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
-def _begun(moved: Moved, argument: str, line: int, accounts: dict[str, Entry], defaults: Entry) -> Entry:
+def _begun(
+    moved: Moved, argument: str, line: int, accounts: dict[str, MpopAccount], defaults: MpopAccount
+) -> MpopAccount:
     name, _, others = argument.partition(":")
-    entry = Entry(name.strip(), line, dict(defaults.given))
+    entry = MpopAccount(name.strip(), line, dict(defaults.given))
     for other in filter(None, re.split(r"[,\s]+", others)):
         if other in accounts:
             entry.given |= accounts[other].given
@@ -121,7 +123,7 @@ def _begun(moved: Moved, argument: str, line: int, accounts: dict[str, Entry], d
     return entry
 
 
-def _account(moved: Moved, entry: Entry) -> None:
+def _account(moved: Moved, entry: MpopAccount) -> None:
     given = entry.given
     if "host" not in given or "user" not in given:
         moved.remark(entry.line, f"account {visible(entry.name)} has no host or no user")

@@ -1,7 +1,7 @@
 """Who is owed a reply: every reply belongs to exactly one command that was sent.
 
 A Dialogue does no I/O. Commands wait in a queue, go out as far as the window allows, and are owed a reply until it
-is whole. What arrives while nothing is owed is a PeerError, so that text smuggled in front of a TLS handshake can
+is whole. What arrives while nothing is owed is a ProtocolError, so that text smuggled in front of a TLS handshake can
 never be taken for an answer to what is asked after it. A Dialogue that has raised must not be used again.
 """
 
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from lib.errors import PeerError
+from lib.errors import ProtocolError
 
 # So many times the window of light commands may be owed besides: some 30 KB in either direction.
 LIGHT_FACTOR = 5
@@ -58,7 +58,7 @@ class Framer(Protocol[P_co]):
         """Take what the connection brought."""
 
     def piece(self, command: Command) -> P_co | None:
-        """Return the next piece of the reply to *command*, None when more bytes are needed; PeerError."""
+        """Return the next piece of the reply to *command*, None when more bytes are needed; ProtocolError."""
 
     @property
     def empty(self) -> bool:
@@ -121,7 +121,7 @@ class Dialogue(Generic[P]):
         return self._heavy < self.window
 
     def receive(self, octets: bytes) -> Iterator[tuple[Command, P]]:
-        """Pair what arrived with what was asked, in order; PeerError for what nobody asked for."""
+        """Pair what arrived with what was asked, in order; ProtocolError for what nobody asked for."""
         self._framer.feed(octets)
         while self._owed:
             command = self._owed[0]
@@ -133,7 +133,7 @@ class Dialogue(Generic[P]):
                 self._heavy -= not command.light
             yield command, piece
         if not self._framer.empty:
-            raise PeerError("the server spoke out of turn")
+            raise ProtocolError("the server spoke out of turn")
 
 
 def spoken(*words: bytes) -> bytes:

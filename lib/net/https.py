@@ -20,11 +20,11 @@ MAX_ANSWER = 1 << 20  # octets
 PIECE = 16 << 10
 
 
-class UnreachableError(AccountError):
+class ServerUnavailableError(AccountError):
     """No answer came, or one that says that the server is out of order: nothing is known, and nothing has changed."""
 
 
-class Answer(NamedTuple):
+class HttpReply(NamedTuple):
     """What a server said: its status, and the members of the JSON object that it sent, none for anything else."""
 
     status: int
@@ -43,25 +43,25 @@ class Answer(NamedTuple):
         return int(whole) if whole.isascii() and whole.isdigit() and len(whole) < 16 else default
 
 
-def get(url: str, authorities: Path | None, seconds: float = SECONDS) -> Answer:
+def get(url: str, authorities: Path | None, seconds: float = SECONDS) -> HttpReply:
     """Ask for *url*; UnreachableError."""
     return _ask("GET", url, b"", "", authorities, seconds)
 
 
-def post(url: str, form: Mapping[str, str], authorities: Path | None, seconds: float = SECONDS) -> Answer:
+def post(url: str, form: Mapping[str, str], authorities: Path | None, seconds: float = SECONDS) -> HttpReply:
     """Send *form* to *url*; UnreachableError."""
     return _ask("POST", url, urlencode(form).encode(), "application/x-www-form-urlencoded", authorities, seconds)
 
 
-def post_json(url: str, said: Mapping[str, Any], authorities: Path | None, seconds: float = SECONDS) -> Answer:
+def post_json(url: str, said: Mapping[str, Any], authorities: Path | None, seconds: float = SECONDS) -> HttpReply:
     """Send *said* as JSON to *url*; UnreachableError."""
     return _ask("POST", url, json.dumps(said).encode(), "application/json", authorities, seconds)
 
 
-def _ask(verb: str, url: str, body: bytes, kind: str, authorities: Path | None, seconds: float) -> Answer:  # noqa: PLR0913, PLR0917
+def _ask(verb: str, url: str, body: bytes, kind: str, authorities: Path | None, seconds: float) -> HttpReply:  # noqa: PLR0913, PLR0917
     place = urlsplit(url)
     if place.scheme != "https" or not place.hostname:
-        raise UnreachableError(f"{visible(url)}: not an https:// address")
+        raise ServerUnavailableError(f"{visible(url)}: not an https:// address")
     headers = {"Accept": "application/json", "Connection": "close"} | ({"Content-Type": kind} if kind else {})
     deadline = time.monotonic() + seconds
     host = place.netloc.rpartition("@")[2]
@@ -71,10 +71,10 @@ def _ask(verb: str, url: str, body: bytes, kind: str, authorities: Path | None, 
         answer = connection.getresponse()
         octets = _body(answer, connection, deadline)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise UnreachableError(f"{host}: {_told(error)}") from error
+        raise ServerUnavailableError(f"{host}: {_told(error)}") from error
     finally:
         connection.close()
-    return Answer(answer.status, _object(octets))
+    return HttpReply(answer.status, _object(octets))
 
 
 def _body(answer: http.client.HTTPResponse, connection: http.client.HTTPSConnection, deadline: float) -> bytes:

@@ -1,6 +1,6 @@
 """The only socket, and the only TLS: connect, speak a dialogue, be silent no longer than agreed.
 
-Every OSError and ssl.SSLError becomes a LostError here and nowhere else. Nothing is ever sent in the clear on a wire
+Every OSError and ssl.SSLError becomes a ConnectionLostError here and nowhere else. Nothing is ever sent in the clear on a wire
 that was asked to be encrypted. No socket blocks: every wait, for a name, a connection, a handshake, for octets either
 way, is one of lib.halt's, which ends in a StoppedError as soon as `stop` says so.
 """
@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from lib.errors import CertificateError, LostError, SilenceError, StoppedError, TlsError
+from lib.errors import CertificateError, ConnectionLostError, PeerTimeoutError, StoppedError, TlsError
 from lib.halt import Deadline, Stop, never
 from lib.net.dialogue import Dialogue, Piece
 from lib.net.sockets import addresses, interleaved, local, raced, when_ready
@@ -70,12 +70,12 @@ class Wire:
     waited for, however its octets drip. *stop* ends every wait.
     """
 
-    def __init__(self, connection: socket.socket, peer: str, silence: float, stop: Stop = never) -> None:
+    def __init__(self, connection: socket.socket, peer: str, read_timeout: float, stop: Stop = never) -> None:
         """Take over *connection*."""
         connection.setblocking(False)
         self._socket = connection
         self._peer = peer
-        self.silence = silence
+        self.read_timeout = read_timeout
         self.whole = False
         self.stop = stop
         self.encrypted = False
@@ -89,27 +89,27 @@ class Wire:
         self._landing = memoryview(bytearray(CHUNK))
 
     @classmethod
-    def connect(cls, host: str, port: int, silence: float, stop: Stop = never) -> "Wire":
-        """Open a TCP connection to whichever address of *host* answers first. LostError when none does, StoppedError.
+    def connect(cls, host: str, port: int, read_timeout: float, stop: Stop = never) -> "Wire":
+        """Open a TCP connection to whichever address of *host* answers first. ConnectionLostError when none does, StoppedError.
 
         None is waited for longer than *silence* or CONNECT_SECONDS.
         """
         peer = f"{host}:{port}"
         try:
-            found = interleaved(addresses(host, port, Deadline.after(silence, stop)))
-            connection = raced(found, min(silence, CONNECT_SECONDS), stop)
+            found = interleaved(addresses(host, port, Deadline.after(read_timeout, stop)))
+            connection = raced(found, min(read_timeout, CONNECT_SECONDS), stop)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             raise _told(peer, error, "cannot connect: ") from error
-        return cls(connection, peer, silence, stop)
+        return cls(connection, peer, read_timeout, stop)
 
     @classmethod
-    def connect_local(cls, path: str, silence: float, stop: Stop = never) -> "Wire":
-        """Open a unix-domain connection. LostError where there is none, or no such sockets; StoppedError."""
+    def connect_local(cls, path: str, read_timeout: float, stop: Stop = never) -> "Wire":
+        """Open a unix-domain connection. ConnectionLostError where there is none, or no such sockets; StoppedError."""
         if not hasattr(socket, "AF_UNIX"):
-            raise LostError(f"unix:{path}: this system has no unix-domain sockets")
+            raise ConnectionLostError(f"unix:{path}: this system has no unix-domain sockets")
         try:
-            return cls(local(path, Deadline.after(silence, stop)), f"unix:{path}", silence, stop)
+            return cls(local(path, Deadline.after(read_timeout, stop)), f"unix:{path}", read_timeout, stop)
         except OSError as error:
             raise _told(f"unix:{path}", error, "cannot connect: ") from error
 
@@ -139,7 +139,7 @@ class Wire:
             encrypted = self._socket = context.wrap_socket(
                 self._socket, server_hostname=trust.name, do_handshake_on_connect=False
             )
-            self._when_ready(encrypted.do_handshake, Deadline.after(self.silence, self.stop))
+            self._when_ready(encrypted.do_handshake, Deadline.after(self.read_timeout, self.stop))
         except ssl.SSLCertVerificationError as error:
             raise CertificateError(f"{self._peer}: the certificate does not verify: {error.verify_message}") from error
         except ssl.SSLError as error:
@@ -159,11 +159,11 @@ class Wire:
             raise CertificateError(f"{self._peer}: the certificate is not the pinned one but sha256:{found.hex()}")
 
     def send(self, octets: bytes) -> None:
-        """Send all of *octets*, in no more than the allowed silence a call. LostError, StoppedError."""
+        """Send all of *octets*, in no more than the allowed silence a call. ConnectionLostError, StoppedError."""
         if not octets:
             return
         self._go_on()
-        left, deadline = memoryview(octets), Deadline.after(self.silence, self.stop)
+        left, deadline = memoryview(octets), Deadline.after(self.read_timeout, self.stop)
         try:
             while left:
                 left = left[self._when_ready(partial(self._socket.send, left), deadline, writes=True) :]
@@ -174,7 +174,7 @@ class Wire:
     def step(self, dialogue: Dialogue[P]) -> Iterator[tuple[Any, P]]:
         """Send what may be sent, wait for something once, and yield the pieces that it brought.
 
-        Raises LostError, SilenceError, PeerError, StoppedError. Nothing is waited for when nothing is owed.
+        Raises ConnectionLostError, PeerTimeoutError, ProtocolError, StoppedError. Nothing is waited for when nothing is owed.
         """
         self.send(dialogue.to_send())
         if not dialogue.owed:
@@ -191,13 +191,13 @@ class Wire:
     def _receive(self) -> bytes:
         self._go_on()
         began = time.monotonic()
-        patience = max(self.silence - self._waited, 0.0) if self.whole else self.silence
+        patience = max(self.read_timeout - self._waited, 0.0) if self.whole else self.read_timeout
         try:
             took = self._when_ready(lambda: self._socket.recv_into(self._landing), Deadline.after(patience, self.stop))
         except OSError as error:
             raise _told(self._peer, error) from error
         if not took:
-            raise LostError(f"{self._peer}: the server closed the connection")
+            raise ConnectionLostError(f"{self._peer}: the server closed the connection")
         self.octets_in += took
         self._waited += time.monotonic() - began
         self._dripped += took
@@ -205,11 +205,11 @@ class Wire:
         return bytes(self._landing[:took])
 
     def _look_for_a_drip(self) -> None:
-        if self.whole and self._waited >= self.silence:
-            raise SilenceError(f"{self._peer}: no whole answer within {self.silence:.0f} s")
-        if self._waited > DRIP_SILENCES * self.silence:
+        if self.whole and self._waited >= self.read_timeout:
+            raise PeerTimeoutError(f"{self._peer}: no whole answer within {self.read_timeout:.0f} s")
+        if self._waited > DRIP_SILENCES * self.read_timeout:
             if self._dripped < DRIP_OCTETS:
-                raise SilenceError(f"{self._peer}: only {self._dripped} octets in {self._waited:.0f} s")
+                raise PeerTimeoutError(f"{self._peer}: only {self._dripped} octets in {self._waited:.0f} s")
             self._waited, self._dripped = 0.0, 0
 
     def _go_on(self) -> None:
@@ -238,8 +238,8 @@ class Wire:
                 self._socket.close()
 
 
-def _told(peer: str, error: OSError, doing: str = "") -> LostError:
+def _told(peer: str, error: OSError, doing: str = "") -> ConnectionLostError:
     """Return in our words what the operating system or OpenSSL raised."""
     if isinstance(error, TimeoutError):
-        return SilenceError(f"{peer}: {doing}no answer in time")
-    return LostError(f"{peer}: {doing}{error.strerror or error}")
+        return PeerTimeoutError(f"{peer}: {doing}no answer in time")
+    return ConnectionLostError(f"{peer}: {doing}{error.strerror or error}")

@@ -58,7 +58,7 @@ class Belief:
         self.course = course
         self.deletions = deletions
         self.measure = Measure(lies=course.sizes_lie)
-        self.recognition = Recognition(account, given.ledger)
+        self.recognition = Recognition(account, given.journal)
         self.pending: dict[str, Ready] = {}  # handed over in this session, and not heard of
         self.spooled: list[int] = []  # spool files that may not be on disk yet, and whose server may forget them
         self.doubted: set[str] = set()  # what was handed over, and may yet turn out to be another message
@@ -68,7 +68,7 @@ class Belief:
 
     @property
     def _entries(self) -> dict[str, Entry]:
-        return self.given.ledger.of(self.account)
+        return self.given.journal.of(self.account)
 
     @property
     def holds(self) -> bool:
@@ -177,7 +177,7 @@ class Belief:
             keys = tuple(key for key in doubted if key in entries and entries[key].deletion == DOUBTED)
             self.doubted = set()
             if keys:
-                self.given.ledger.note(Deleting(self.account, keys, ""))
+                self.given.journal.note(Deleting(self.account, keys, ""))
             self.deletions.trust()
 
     # --- believed ---------------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ class Belief:
         """Hand a message over, unless we had it before; *kept*: its original stays on the server."""
         action, stored, given = landed.action, landed.stored, self.given
         given.tally.fetched += 1
-        given.watch.message_fetched(given.label, stored.size)
+        given.observer.message_fetched(given.label, stored.size)
         tries, sha = doubt.told_before(self._entries.get(action.message.key))
         if landed.alone and sha not in {"", stored.sha} and not tries:
             self.course.stumbles = True  # it was another message's reply that came under this name
@@ -240,7 +240,7 @@ class Belief:
         if word == DOUBTED:
             self.doubted.add(met.key)
         what = (stored.number, stored.uid, stored.sha, stored.size, given.desk.now())
-        given.ledger.note(Spooled(self.account, met.key, *what, action.message.size, stored.header, stored.bare, word))
+        given.journal.note(Spooled(self.account, met.key, *what, action.message.size, stored.header, stored.bare, word))
         self.pending[met.key] = Ready(action.message.number, stored.number)
         self.course.under_way[met.key] = stored.number
         given.desk.hand_over(stored, met.key)
@@ -259,5 +259,5 @@ class Belief:
 
     def trouble(self, action: Action, why: str) -> None:
         """Remember that something went wrong at a message: it comes behind the others from now on. StorageError."""
-        self.given.ledger.note(Trouble(self.account, action.message.key, why, self.given.desk.now()))
-        self.given.ledger.flush()
+        self.given.journal.note(Trouble(self.account, action.message.key, why, self.given.desk.now()))
+        self.given.journal.flush()

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from lib.delivery.queued import Post
+from lib.delivery.queued import Receipts
 from lib.pop.broken import Pace
 from lib.pop.plan import Limits, Turn
-from lib.report.outcome import Tally, Watch
-from lib.store.journal import Ledger
+from lib.report.outcome import Observer, Tally
+from lib.store.journal import Journal
 from lib.store.spool import Spool, Stored
 
 TOLD = 10  # words of a server that are kept; it may refuse a million messages
@@ -36,11 +36,11 @@ class Given(NamedTuple):
     """What every session of a pass uses; *label*: what logs call the account."""
 
     label: str
-    ledger: Ledger
+    journal: Journal
     spool: Spool
-    post: Post
+    post: Receipts
     desk: Desk
-    watch: Watch
+    observer: Observer
     tally: Tally
     limits: Limits
 

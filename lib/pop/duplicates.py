@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lib.pop import plan
 from lib.pop.plan import Action, Do, Plan, Wanted
-from lib.store.journal import Ledger
+from lib.store.journal import Journal
 from lib.store.journal_facts import (
     DOUBTED,
     IGNORED,
@@ -56,20 +56,22 @@ def _bare(bare: str, sha: str) -> str:
 class Recognition:
     """What one session knows of the messages of *account*; *ignoring* when the server breaks its word on deletions."""
 
-    def __init__(self, account: str, ledger: Ledger) -> None:
+    def __init__(self, account: str, journal: Journal) -> None:
         self.account = account
-        self.ledger = ledger
+        self.journal = journal
         self.ignoring = False
         self._vanished: tuple[str, ...] = ()
         self._elsewhere: dict[str, list[str]] = {}  # hash → keys of what may be listed under another name
-        self._busy: dict[str, list[str]] = {}  # the same, of what is being delivered: a courier knows it by its key
+        self._busy: dict[
+            str, list[str]
+        ] = {}  # the same, of what is being delivered: a delivery thread knows it by its key
         self._made: set[str] = (
             set()
         )  # names that were made of octets in this session: each is one message of the listing
 
     @property
     def _entries(self) -> dict[str, Entry]:
-        return self.ledger.of(self.account)
+        return self.journal.of(self.account)
 
     def remember(self, done: Plan, under_way: Collection[str], *, kept: bool) -> None:
         """Index by hash what may turn up under another name.
@@ -101,7 +103,7 @@ class Recognition:
     def looked_at_all(self, now: float) -> None:
         """Note what is gone; not before all that is listed was compared with it, lest the next session do not."""
         gone = [key for key in self._vanished if key in self._entries]
-        self.ledger.note(*(Vanished(self.account, key, now) for key in gone))
+        self.journal.note(*(Vanished(self.account, key, now) for key in gone))
 
     def confirm(self, key: str, size: int) -> Entry:
         """Note that what is listed with *size* octets under *key* is the message that we know; return its entry."""
@@ -116,7 +118,7 @@ class Recognition:
             records.append(Seen(self.account, key))
         if size and size != entry.announced:
             records.append(Announced(self.account, (key,), (size,)))
-        self.ledger.note(*records)
+        self.journal.note(*records)
         self._forget(key)
         return entry
 
@@ -136,8 +138,8 @@ class Recognition:
             return Met(busy, self._entries[busy])  # a later pass calls it by its new name
         if old := self._find(self._elsewhere, stored):
             if key in self._entries:
-                self.ledger.note(Gone(self.account, (key,)))
-            self.ledger.note(Renamed(self.account, old, key))
+                self.journal.note(Gone(self.account, (key,)))
+            self.journal.note(Renamed(self.account, old, key))
             known = self.confirm(key, message.size)
             return Met(key, known if _here(known) else None)  # its verdicts count also where its spool file is gone
         return Met(key, None)
@@ -145,7 +147,7 @@ class Recognition:
     def _nameless(self, message: Wanted, stored: Stored) -> Met:
         """Say which message came that no UID names: by its octets, and its turn among equals."""
         if message.key in self._entries:
-            self.ledger.note(Gone(self.account, (message.key,)))
+            self.journal.note(Gone(self.account, (message.key,)))
         if busy := self._find(self._busy, stored):
             return Met(busy, self._entries[busy])
         old = self._find(self._elsewhere, stored)
@@ -154,7 +156,7 @@ class Recognition:
         if old is None:
             return Met(key, None)
         if old != key:  # the server gives no names any more
-            self.ledger.note(Renamed(self.account, old, key))
+            self.journal.note(Renamed(self.account, old, key))
         known = self.confirm(key, message.size)
         return Met(key, known if _here(known) else None)
 
@@ -168,7 +170,7 @@ class Recognition:
         """Give a message whose UID stands for another one by now a name that is made of its octets."""
         self._forget(key)
         aside = self._made_of(entry.sha)
-        self.ledger.note(Renamed(self.account, key, aside))
+        self.journal.note(Renamed(self.account, key, aside))
         self._index(self._elsewhere, aside, entry)
 
     def _find(self, index: dict[str, list[str]], stored: Stored) -> str | None:

@@ -11,16 +11,16 @@ from lib.config.settings import Account, Settings, Tls
 from lib.errors import (
     AccountError,
     CertificateError,
-    LostError,
-    PeerError,
+    ConnectionLostError,
     PopfetchError,
+    ProtocolError,
     TurnedAwayError,
     UnreachableError,
 )
 from lib.halt import Deadline, Stop
 from lib.pop import login
-from lib.pop.login import Haste, Said, Stage, Then
-from lib.pop.session import Mailbox, Terms
+from lib.pop.login import Consequence, Haste, LoginStage, Said
+from lib.pop.session import Session, SessionTerms
 from lib.report import log
 from lib.store.state import AccountState
 from lib.visible import visible
@@ -46,9 +46,9 @@ class Entrance:
     _broke: str = ""  # why the session before ended, if it did not end well
     _taken: bool = False  # the password was, in this pass
     _lockstep: bool = False
-    _without: set[Stage] = field(default_factory=set)
+    _without: set[LoginStage] = field(default_factory=set)
 
-    def open(self, *, lockstep: bool = False) -> Mailbox:
+    def open(self, *, lockstep: bool = False) -> Session:
         """Return an open session, *lockstep*: a command at a time.
 
         Raises LoginError, TurnedAwayError where fewer sessions may help, else AccountError; StoppedError.
@@ -57,40 +57,40 @@ class Entrance:
         if self._taken:
             Deadline.after(BREATH, self.stop).sleep()
         delays = list(DELAYS)
-        while (mailbox := self._attempt(delays)) is None:
+        while (session := self._attempt(delays)) is None:
             pass
-        return mailbox
+        return session
 
     def note(self, error: PopfetchError) -> None:
         """Take note of what ended a session: it is told with what the next login comes to, and in the log."""
         self._broke = str(error)
         LOG.info("%s", log.line("broken", account=self.account.name, words=str(error)))
 
-    def _attempt(self, delays: list[float]) -> Mailbox | None:
+    def _attempt(self, delays: list[float]) -> Session | None:
         """Try once; return None when it is to be tried again, now."""
-        memory, mailbox = self.memory, Mailbox(self.account, self.password, self._terms())
+        memory, session = self.memory, Session(self.account, self.password, self._terms())
         memory.bore_ahead, memory.ahead = memory.bore_ahead or bool(memory.ahead), ""  # until it goes well again
         opened = False
         try:
-            mailbox.connect()
-            mailbox.open()
+            session.connect()
+            session.open()
             opened = True
-        except (AccountError, LostError, PeerError) as error:
-            self._answer(mailbox, error, delays)
+        except (AccountError, ConnectionLostError, ProtocolError) as error:
+            self._answer(session, error, delays)
             return None
         finally:
             if not opened:
-                mailbox.close()
-        self._went_well(mailbox)
-        return mailbox
+                session.close()
+        self._went_well(session)
+        return session
 
-    def _terms(self) -> Terms:
+    def _terms(self) -> SessionTerms:
         settings, memory = self.settings, self.memory
         without = self._without | login.shunned(memory.hangs_at)
-        if self.account.tls not in (Tls.OFF, Tls.IMPLICIT) and Stage.CAPA not in self._without:
-            without.discard(Stage.CAPA)  # it tells of STLS
+        if self.account.tls not in (Tls.OFF, Tls.IMPLICIT) and LoginStage.CAPA not in self._without:
+            without.discard(LoginStage.CAPA)  # it tells of STLS
         lockstep = self._lockstep or self._haste.lockstep
-        return Terms(
+        return SessionTerms(
             settings.pf_timeout,
             settings.pf_tls_ca,
             window=1 if lockstep else settings.pf_window,
@@ -109,51 +109,58 @@ class Entrance:
         memory = self.memory
         memory.window_one, memory.bore_ahead, memory.careful = haste
 
-    def _went_well(self, mailbox: Mailbox) -> None:
+    def _went_well(self, session: Session) -> None:
         memory, self._taken = self.memory, True
-        memory.ahead = mailbox.ahead
-        self._haste = self._haste.well(ahead=mailbox.early)
-        memory.hangs_at = login.cleared(memory.hangs_at, mailbox.answered)
+        memory.ahead = session.ahead
+        self._haste = self._haste.well(ahead=session.early)
+        memory.hangs_at = login.cleared(memory.hangs_at, session.answered)
 
-    def _answer(self, mailbox: Mailbox, error: PopfetchError, delays: list[float]) -> None:
+    def _answer(self, session: Session, error: PopfetchError, delays: list[float]) -> None:
         """Return when there is to be another login; raise what is to be told when there is none in this pass."""
-        taken, stage = self._taken, mailbox.stage
+        taken, stage = self._taken, session.stage
         self._taken = taken or stage in login.TAKEN
-        said = login.refusal(mailbox.refusal) if mailbox.refusal is not None else login.said(error)
-        ours = isinstance(error, CertificateError) or (isinstance(error, AccountError) and mailbox.refusal is None)
-        then = Then.FAIL if ours else login.then(stage, said, ahead=mailbox.early, taken=taken)
-        if then is Then.WITHOUT and stage is Stage.CAPA and self.account.tls is Tls.AUTO and not mailbox.near:
-            then = Then.FAIL  # it may offer STLS: no password goes out in the clear
+        said = login.refusal(session.refusal) if session.refusal is not None else login.said(error)
+        ours = isinstance(error, CertificateError) or (isinstance(error, AccountError) and session.refusal is None)
+        then = Consequence.FAIL if ours else login.then(stage, said, ahead=session.early, taken=taken)
+        if (
+            then is Consequence.WITHOUT
+            and stage is LoginStage.CAPA
+            and self.account.tls is Tls.AUTO
+            and not session.near
+        ):
+            then = Consequence.FAIL  # it may offer STLS: no password goes out in the clear
         if not ours and said in login.BROKEN:
-            self._note(mailbox, said)
-        mailbox.close()
+            self._note(session, said)
+        session.close()
         LOG.info("%s", log.line("login", account=self.account.name, at=stage.value, words=str(error), then=then.value))
-        if then is Then.LOCKSTEP:
+        if then is Consequence.LOCKSTEP:
             self._lockstep = True
-        elif then is Then.WITHOUT and stage not in self._without:
+        elif then is Consequence.WITHOUT and stage not in self._without:
             self._without.add(stage)
-        elif then is Then.WAIT and delays:
+        elif then is Consequence.WAIT and delays:
             Deadline.after(delays.pop(0), self.stop).sleep()
         else:
-            refusal = None if mailbox.refusal is None else visible(mailbox.refusal)
+            refusal = None if session.refusal is None else visible(session.refusal)
             raise self._told(error, stage, then, refusal if taken and stage in login.ASKING else None) from error
 
-    def _note(self, mailbox: Mailbox, said: Said) -> None:
+    def _note(self, session: Session, said: Said) -> None:
         """Remember at what the server broke off."""
-        if mailbox.early:
+        if session.early:
             self._haste = self._haste.stumbled(said)
-        elif mailbox.stage in login.SUSPECT:
-            self.memory.hangs_at = login.suspected(self.memory.hangs_at, mailbox.stage)
+        elif session.stage in login.SUSPECT:
+            self.memory.hangs_at = login.suspected(self.memory.hangs_at, session.stage)
 
-    def _told(self, error: PopfetchError, stage: Stage, then: Then, again: str | None) -> AccountError:
+    def _told(self, error: PopfetchError, stage: LoginStage, then: Consequence, again: str | None) -> AccountError:
         """Return *error* as one of the account; *again*: what refused a password that was taken before."""
         words = str(error)
-        if then is Then.AWAY:
-            return UnreachableError(words) if stage is Stage.CONNECT else TurnedAwayError(words)
+        if then is Consequence.AWAY:
+            return UnreachableError(words) if stage is LoginStage.CONNECT else TurnedAwayError(words)
         if again is not None:
-            words = f"the mailbox is still locked: {again}" if then is Then.WAIT else f"no further login: {again}"
+            words = (
+                f"the mailbox is still locked: {again}" if then is Consequence.WAIT else f"no further login: {again}"
+            )
         elif isinstance(error, AccountError) and not self._broke:
             return error
-        elif stage is Stage.PASSWORD and not self._broke:
+        elif stage is LoginStage.PASSWORD and not self._broke:
             words += "; the password was out by then, so the login is not tried again in this pass"
         return AccountError(f"{words}; the session before had ended: {self._broke}" if self._broke else words)

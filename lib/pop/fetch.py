@@ -8,7 +8,7 @@ connection, nothing more is said: no QUIT, so nothing is deleted that may have b
 import time
 from collections.abc import Iterable
 
-from lib.errors import EndlessError, LostError, OutOfStepError, PeerError, SilenceError
+from lib.errors import ConnectionLostError, EndlessError, OutOfStepError, PeerTimeoutError, ProtocolError
 from lib.net.dialogue import Command
 from lib.pop import broken, plan, pop3
 from lib.pop.belief import Certainty, Ready
@@ -18,7 +18,7 @@ from lib.pop.deletions import Deletions
 from lib.pop.plan import Action, Do, Here, Plan, Turn, Why
 from lib.pop.pop3 import Body
 from lib.pop.retrieval import Retrieval
-from lib.pop.session import Mailbox
+from lib.pop.session import Session
 from lib.store.journal_facts import Announced, Gone, Lasting, Left
 
 # Messages in hand at which fetching pauses until half are through; a line of ours waits for nobody.
@@ -31,12 +31,12 @@ NOOP_SECONDS, LOOK_SECONDS = 20.0, 0.2
 class Fetch:
     """One session's work; what it leaves to the next one stands in *course*."""
 
-    def __init__(self, mailbox: Mailbox, given: Given, course: Course) -> None:
-        self.mailbox = mailbox
+    def __init__(self, session: Session, given: Given, course: Course) -> None:
+        self.session = session
         self.given = given
         self.course = course
-        self._deletions = Deletions(mailbox, given.ledger)
-        self._retrieval = Retrieval(mailbox, given, course, self._deletions)
+        self._deletions = Deletions(session, given.journal)
+        self._retrieval = Retrieval(session, given, course, self._deletions)
         self._belief = self._retrieval.belief
         self._window = given.limits.window
         self._paused = False
@@ -47,43 +47,43 @@ class Fetch:
         return self._belief.pending
 
     def drain(self) -> None:
-        """Fetch, hand over, wait for verdicts as far as allowed, delete, QUIT. LostError, PeerError, StorageError."""
+        """Fetch, hand over, wait for verdicts as far as allowed, delete, QUIT. ConnectionLostError, ProtocolError, StorageError."""
         try:
             self._begin()
             self._retrieve()
             self._await_verdicts()
             self._leave()
-        except (LostError, PeerError) as error:
+        except (ConnectionLostError, ProtocolError) as error:
             self._break_off(error)
             raise
         finally:
             self._belief.drop()
             self._retrieval.flight.drop()
             self.course.unfinished = self._retrieval.unfinished
-            self.mailbox.close()
+            self.session.close()
 
     # --- the plan ---------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Decide what is to be done with every message, and note what is known of the listing."""
-        given, account = self.given, self.mailbox.account
+        given, account = self.given, self.session.account
         self._read_post()
-        here = Here(self.course.under_way.keys(), self.course.tried, top=b"TOP" in self.mailbox.capabilities)
-        entries, messages = given.ledger.of(account.id), self.mailbox.messages
+        here = Here(self.course.under_way.keys(), self.course.tried, top=b"TOP" in self.session.capabilities)
+        entries, messages = given.journal.of(account.id), self.session.messages
         done = plan.plan(messages, entries, given.limits.rules, given.desk.now(), here)
         given.tally.listed = max(given.tally.listed, len(messages))
         given.tally.left = given.tally.oversize = 0
         if done.forgotten:
-            given.ledger.note(Gone(account.id, tuple(done.forgotten)))
+            given.journal.note(Gone(account.id, tuple(done.forgotten)))
         if done.learned:
-            given.ledger.note(Announced(account.id, tuple(done.learned), tuple(done.learned.values())))
+            given.journal.note(Announced(account.id, tuple(done.learned), tuple(done.learned.values())))
         now = self._now(done)
         self._do(done.of(Do.LEAVE, Do.REPORT, Do.DELETE), now)
         wanted = list(done.of(Do.FETCH, Do.COMPARE, turn=now))
         if now is Turn.ALONE:  # lest one starve behind another
             wanted.sort(key=lambda one: entries[one.message.key].troubles)
         self._retrieval.begin(done, wanted)
-        given.watch.account_started(account.name, len(wanted), sum(one.message.size for one in wanted))
+        given.observer.account_started(account.name, len(wanted), sum(one.message.size for one in wanted))
 
     def _now(self, done: Plan) -> Turn:
         """Return whose turn it is: what broke a session before gets one of its own, when all others are through."""
@@ -99,8 +99,8 @@ class Fetch:
 
     def _do(self, actions: Iterable[Action], now: Turn) -> None:
         """Do all but what needs the server's answer."""
-        given, account = self.given, self.mailbox.account
-        entries, tally = given.ledger.of(account.id), given.tally
+        given, account = self.given, self.session.account
+        entries, tally = given.journal.of(account.id), given.tally
         for do, why, message, turn, _ in actions:
             if do is Do.DELETE:
                 if turn is now:
@@ -111,21 +111,21 @@ class Fetch:
                 tally.left += 1
                 tally.oversize += do is Do.REPORT
             if do is Do.REPORT and message.named and message.key not in entries:
-                given.ledger.note(Left(account.id, message.key, message.size, given.desk.now()))
+                given.journal.note(Left(account.id, message.key, message.size, given.desk.now()))
                 words = f"a message of {message.size} octets is over pf_max_size and stays on the server"
                 self.course.remark(words)
 
     def _wait_for(self, key: str, number: int) -> None:
         """Wait for a message that an earlier session of this pass handed over: it is deleted when it is settled."""
         file = self.course.under_way.get(key)
-        if file is not None and not self.given.ledger.of(self.mailbox.account.id)[key].deletion:
+        if file is not None and not self.given.journal.of(self.session.account.id)[key].deletion:
             self._pending[key] = Ready(number, file)
 
     # --- fetched ----------------------------------------------------------------------------------------------------
 
     def _retrieve(self) -> None:
         """Fetch until nothing is left to ask for; what is still owed then are replies to DELE."""
-        dialogue, retrieval = self.mailbox.dialogue, self._retrieval
+        dialogue, retrieval = self.session.dialogue, self._retrieval
         while True:
             retrieval.ask_more(self._may_ask)
             if retrieval.waits:  # the last ones go with QUIT
@@ -146,28 +146,28 @@ class Fetch:
     def _come_to_rest(self) -> None:
         """Nothing is owed: believe what landed."""
         self._retrieval.land(followed=False)
-        self.given.ledger.flush()
+        self.given.journal.flush()
 
     def _probe(self) -> None:
         """Ask something short, and believe that no reply came twice if the answer is that of a short command."""
         self._deletions.ask_all()
-        if self.mailbox.dialogue.idle and self.mailbox.pipelining:
+        if self.session.dialogue.idle and self.session.pipelining:
             # The first line of a reply that came too much may pass for an answer, what follows it does not.
-            self.mailbox.dialogue.ask(pop3.NOOP, pop3.NOOP)
+            self.session.dialogue.ask(pop3.NOOP, pop3.NOOP)
         self._hear_all()
         self._retrieval.land(followed=True, probed=True)
-        self.given.ledger.flush()
+        self.given.journal.flush()
 
     def _step(self) -> None:
-        for command, piece in self.mailbox.wire.step(self.mailbox.dialogue):
+        for command, piece in self.session.wire.step(self.session.dialogue):
             self._take(command, piece)
-        self.given.ledger.flush()  # whoever is killed now finds in the journal what is whole in the spool
+        self.given.journal.flush()  # whoever is killed now finds in the journal what is whole in the spool
 
     def _hear_all(self) -> None:
-        while not self.mailbox.dialogue.idle:
+        while not self.session.dialogue.idle:
             self._step()
 
-    def _take(self, command: Command, piece: pop3.Status | Body) -> None:
+    def _take(self, command: Command, piece: pop3.StatusLine | Body) -> None:
         self._retrieval.take(command, piece)
 
     def _may_ask(self) -> bool:
@@ -188,7 +188,7 @@ class Fetch:
             ready = self._pending.pop(key, None)
             if ready is None:
                 continue
-            entry = self.given.ledger.of(self.mailbox.account.id).get(key)
+            entry = self.given.journal.of(self.session.account.id).get(key)
             if not settled:
                 self._belief.spooled.append(ready.file)
             elif entry is None or not plan.due(entry, self.given.limits.rules.keep, self.given.desk.now()):
@@ -207,7 +207,7 @@ class Fetch:
             if self.given.desk.halted() or (self._has_room() if more else len(self._pending) != before):
                 return
         self._deletions.ask_some()
-        self.mailbox.dialogue.ask(pop3.NOOP)
+        self.session.dialogue.ask(pop3.NOOP)
         self._hear_all()
 
     def _await_verdicts(self) -> None:
@@ -224,7 +224,7 @@ class Fetch:
 
     def _leave(self) -> None:
         """Make sure of what is not settled, then delete what is, and QUIT."""
-        given, belief, account = self.given, self._belief, self.mailbox.account.id
+        given, belief, account = self.given, self._belief, self.session.account.id
         self._read_post()
         if belief.certainty is Certainty.PROBED:
             self._probe()
@@ -235,7 +235,7 @@ class Fetch:
         files = (*belief.spooled, *(ready.file for ready in self._pending.values()))
         if files:
             given.spool.sync(files)
-            given.ledger.note(Lasting(account, files))
+            given.journal.note(Lasting(account, files))
         proof = None if belief.measure.exact and not belief.doubted else belief.prove
         deleted, complaints = self._deletions.take_leave(self._window, proof)
         given.tally.deleted += deleted
@@ -244,14 +244,14 @@ class Fetch:
 
     # --- when it breaks ---------------------------------------------------------------------------------------------
 
-    def _break_off(self, error: LostError | PeerError) -> None:
+    def _break_off(self, error: ConnectionLostError | ProtocolError) -> None:
         """Decide what it means that the session broke, and remember that. StorageError."""
         action, where = self._retrieval.flight.next, self._retrieval.where
         if isinstance(error, OutOfStepError):
             where = Where.BODY
         elif where is Where.NOTHING:
             where = self._deletions.where
-        ahead = self.mailbox.dialogue.owed > 1 or (action is not None and self._retrieval.flight.crowd > 1)
+        ahead = self.session.dialogue.owed > 1 or (action is not None and self._retrieval.flight.crowd > 1)
         asked = Asked.AHEAD if ahead else Asked.APART if self.course.turn is Turn.ALONE else Asked.ALONE
         self._retrieval.break_off(error)
         meant = broken.meaning(where, self._how(error), asked)
@@ -265,8 +265,8 @@ class Fetch:
         """Name what happened."""
         if isinstance(error, EndlessError):
             return How.BOUNDLESS if self.course.sizes_lie else How.ENDLESS
-        kinds: dict[type[Exception], How] = {SilenceError: How.SILENT, OutOfStepError: How.OUT_OF_STEP}
-        return kinds.get(type(error), How.CLOSED if isinstance(error, LostError) else How.NONSENSE)
+        kinds: dict[type[Exception], How] = {PeerTimeoutError: How.SILENT, OutOfStepError: How.OUT_OF_STEP}
+        return kinds.get(type(error), How.CLOSED if isinstance(error, ConnectionLostError) else How.NONSENSE)
 
     @property
     def _leaves_work(self) -> bool:

@@ -7,11 +7,11 @@ and what has landed is given out by whoever knows that something sound, or nothi
 from collections import Counter, deque
 from typing import NamedTuple
 
-from lib.errors import LostError
+from lib.errors import ConnectionLostError
 from lib.pop import pop3
 from lib.pop.plan import Action
 from lib.pop.pop3 import Body
-from lib.pop.session import Mailbox
+from lib.pop.session import Session
 from lib.store import likeness
 from lib.store.spool import Incoming, Spool, Stored
 
@@ -52,8 +52,8 @@ class Told(NamedTuple):
 class Flight:
     """What one session has asked for; *widest* is the window that it may have in the end."""
 
-    def __init__(self, mailbox: Mailbox, spool: Spool, widest: int) -> None:
-        self.mailbox = mailbox
+    def __init__(self, session: Session, spool: Spool, widest: int) -> None:
+        self.session = session
         self.spool = spool
         self.widest = widest
         self.landed: Landed | None = None  # what came last, while nobody has taken it
@@ -69,7 +69,7 @@ class Flight:
 
     def begin(self) -> None:
         """Set the window that a session starts with."""
-        self.mailbox.dialogue.window = min(FIRST_WINDOW, self.widest) if self.mailbox.pipelining else 1
+        self.session.dialogue.window = min(FIRST_WINDOW, self.widest) if self.session.pipelining else 1
 
     def __len__(self) -> int:
         """Return how many messages are on their way."""
@@ -89,21 +89,21 @@ class Flight:
     def may_ask(self) -> bool:
         """Say whether another message may be asked for."""
         count = len(self._flying)
-        return count < self.mailbox.dialogue.window and (self._ahead <= MAX_AHEAD or count < 2)
+        return count < self.session.dialogue.window and (self._ahead <= MAX_AHEAD or count < 2)
 
     def ask(self, action: Action, *, hinted: bool = True) -> None:
         """Ask for a message, or with TOP for its header; *hinted*: its announced size limits how long it may be."""
         message = action.message
         hint = message.size * BODY_FACTOR + BODY_EXTRA if message.size and hinted else BODY_MOST
         command = pop3.top(message.number) if action.top else pop3.retr(message.number, min(hint, BODY_MOST))
-        self.mailbox.dialogue.ask(command)
+        self.session.dialogue.ask(command)
         self.crowd = self.crowd + 1 if self._flying else 1
         self._flying.append(action)
         self._sizes[message.size] += 1
         self._ahead += message.size
 
-    def take(self, piece: pop3.Status | Body) -> Told | None:
-        """Take a piece of a reply; what is no message that landed is returned. LostError, StorageError."""
+    def take(self, piece: pop3.StatusLine | Body) -> Told | None:
+        """Take a piece of a reply; what is no message that landed is returned. ConnectionLostError, StorageError."""
         action = self._flying[0]
         if isinstance(piece, Body):
             if action.top:
@@ -117,7 +117,7 @@ class Flight:
             message = action.message
             # A pass that finds the file must not be misled.
             uid = message.uid if message.named and len(message.uid) <= LONGEST_UID else b""
-            self._incoming = self.spool.receive(self.mailbox.account.id, uid, message.size)
+            self._incoming = self.spool.receive(self.session.account.id, uid, message.size)
             self._unwatched = 0
         return None
 
@@ -144,7 +144,9 @@ class Flight:
         if self._unwatched > DISK_LOOK:
             self._unwatched = 0
             if self.spool.space < DISK_LEFT:
-                raise LostError(f"message {self._flying[0].message.number} does not end, and the disk is nearly full")
+                raise ConnectionLostError(
+                    f"message {self._flying[0].message.number} does not end, and the disk is nearly full"
+                )
 
     def _arrived(self) -> Action:
         action = self._flying.popleft()
@@ -154,8 +156,8 @@ class Flight:
         if not self._sizes[size]:
             del self._sizes[size]
         self._ahead -= size
-        if self.mailbox.pipelining and self.mailbox.dialogue.window < self.widest:
-            self.mailbox.dialogue.window += 1
+        if self.session.pipelining and self.session.dialogue.window < self.widest:
+            self.session.dialogue.window += 1
         return action
 
     def drop(self) -> None:

@@ -9,11 +9,11 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from lib.errors import LostError, PopfetchError, SilenceError
+from lib.errors import ConnectionLostError, PeerTimeoutError, PopfetchError
 from lib.pop import pop3
 
 
-class Stage(Enum):
+class LoginStage(Enum):
     """How far a login has come."""
 
     CONNECT = "connecting"
@@ -29,9 +29,9 @@ class Stage(Enum):
     OPEN = "the mailbox is open"
 
 
-ASKING = frozenset({Stage.NAME, Stage.PASSWORD})
+ASKING = frozenset({LoginStage.NAME, LoginStage.PASSWORD})
 """The stages at which a refusal is one of the login."""
-TAKEN = frozenset({Stage.INSIDE, Stage.UIDL, Stage.LIST, Stage.OPEN})
+TAKEN = frozenset({LoginStage.INSIDE, LoginStage.UIDL, LoginStage.LIST, LoginStage.OPEN})
 """The stages at which the password was taken."""
 
 
@@ -49,7 +49,7 @@ class Said(Enum):
     NONSENSE = "words that are no reply"
 
 
-class Then(Enum):
+class Consequence(Enum):
     """What follows."""
 
     FAIL = "nothing more in this pass"
@@ -59,7 +59,7 @@ class Then(Enum):
     WITHOUT = "another one at once, without the command at which it broke"
 
 
-_FAIL, _AWAY, _WAIT, _WITHOUT = Then.FAIL, Then.AWAY, Then.WAIT, Then.WITHOUT
+_FAIL, _AWAY, _WAIT, _WITHOUT = Consequence.FAIL, Consequence.AWAY, Consequence.WAIT, Consequence.WITHOUT
 
 # What was said → when nothing was logged in to in this pass, and when the password was taken earlier in it.
 _AT_THE_DOOR = {
@@ -87,16 +87,16 @@ _AT_THE_LOGIN = {
 # The same for both; a refusal is an answer there.
 _BEFORE = dict.fromkeys((Said.CLOSED, Said.SILENT, Said.NONSENSE), (_WITHOUT, _WITHOUT))
 
-TABLE: dict[Stage, dict[Said, tuple[Then, Then]]] = {
-    Stage.CONNECT: _AT_THE_DOOR,
-    Stage.TLS: _AT_THE_DOOR,
-    Stage.GREETING: _AT_THE_DOOR,
-    Stage.CAPA: _BEFORE,
-    Stage.NAME: _AT_THE_LOGIN,
-    Stage.PASSWORD: _AT_THE_LOGIN,
-    Stage.INSIDE: _BEFORE,
+TABLE: dict[LoginStage, dict[Said, tuple[Consequence, Consequence]]] = {
+    LoginStage.CONNECT: _AT_THE_DOOR,
+    LoginStage.TLS: _AT_THE_DOOR,
+    LoginStage.GREETING: _AT_THE_DOOR,
+    LoginStage.CAPA: _BEFORE,
+    LoginStage.NAME: _AT_THE_LOGIN,
+    LoginStage.PASSWORD: _AT_THE_LOGIN,
+    LoginStage.INSIDE: _BEFORE,
 }
-SUSPECT = frozenset({Stage.CAPA, Stage.INSIDE, Stage.UIDL})
+SUSPECT = frozenset({LoginStage.CAPA, LoginStage.INSIDE, LoginStage.UIDL})
 """The stages whose command may be what a server breaks off at, if nothing was sent behind it."""
 NOT_NOW = frozenset({Said.LATER, Said.DELAY, Said.IN_USE, Said.CROWDED})
 """What is no refusal of the password (RFC 2449 §8.1, RFC 3206)."""
@@ -104,14 +104,14 @@ BROKEN = frozenset(_BEFORE)
 """What ends a session without a word of it being one."""
 
 
-def then(stage: Stage, said: Said, *, ahead: bool, taken: bool) -> Then:
+def then(stage: LoginStage, said: Said, *, ahead: bool, taken: bool) -> Consequence:
     """Return what follows a login that ended at *stage*.
 
     *ahead*: its words were sent ahead of the replies. *taken*: the password was, earlier in this pass. What is not in
     the table fails the account.
     """
     if ahead and stage in TAKEN and said in BROKEN:
-        return Then.LOCKSTEP
+        return Consequence.LOCKSTEP
     first, later = TABLE.get(stage, {}).get(said, (_FAIL, _FAIL))
     return later if taken else first
 
@@ -135,9 +135,9 @@ def refusal(text: bytes) -> Said:
 
 def said(error: PopfetchError) -> Said:
     """Return what an error of the network or the protocol says."""
-    if isinstance(error, SilenceError):
+    if isinstance(error, PeerTimeoutError):
         return Said.SILENT
-    return Said.CLOSED if isinstance(error, LostError) else Said.NONSENSE
+    return Said.CLOSED if isinstance(error, ConnectionLostError) else Said.NONSENSE
 
 
 # --- what is remembered: whether words may be sent ahead -------------------------------------------------------------
@@ -171,7 +171,7 @@ class Haste(NamedTuple):
 _DOUBT = "?"
 
 
-def suspected(habits: str, stage: Stage) -> str:
+def suspected(habits: str, stage: LoginStage) -> str:
     """Return the *habits* of a server after another pass in which it broke off at the command of *stage*.
 
     The first time it may be the line; it is a habit the second time.
@@ -182,13 +182,13 @@ def suspected(habits: str, stage: Stage) -> str:
     return " ".join(sorted(words - {word + _DOUBT} | new))
 
 
-def cleared(habits: str, stages: frozenset[Stage]) -> str:
+def cleared(habits: str, stages: frozenset[LoginStage]) -> str:
     """Return the *habits* of a server that answered the commands of *stages*."""
     words = {word + mark for word in (stage.name.lower() for stage in stages) for mark in ("", _DOUBT)}
     return " ".join(word for word in habits.split() if word not in words)
 
 
-def shunned(habits: str) -> frozenset[Stage]:
+def shunned(habits: str) -> frozenset[LoginStage]:
     """Return the stages whose command is not sent any more."""
     words = set(habits.split())
     return frozenset(stage for stage in SUSPECT if stage.name.lower() in words)

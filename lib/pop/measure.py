@@ -42,7 +42,7 @@ class Came(NamedTuple):
     elsewhere: bool = False
 
 
-class Judged(NamedTuple):
+class SizeJudgement(NamedTuple):
     """What is said of a body, and the way in which a server counts that announced it like this ("" for none)."""
 
     place: Place
@@ -75,12 +75,12 @@ class Measure:
         """Say whether the sizes are known to mean something."""
         return bool(self._known) and not self.lies
 
-    def judge(self, came: Came) -> Judged:
+    def judge(self, came: Came) -> SizeJudgement:
         """Weigh the next body of the session."""
         again, self._last = came.sha == self._last, came.sha
         way = _way(came)
         self.exact = self.exact and way == EXACT
-        return Judged(self._place(came, way, again=again), way)
+        return SizeJudgement(self._place(came, way, again=again), way)
 
     def _place(self, came: Came, way: str, *, again: bool) -> Place:
         fits = way == EXACT or way in self._known

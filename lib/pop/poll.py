@@ -14,9 +14,18 @@ from typing import Protocol
 from lib.auth import proof
 from lib.config.settings import Account, Settings
 from lib.delivery.envelope import Origin
-from lib.delivery.queued import Post
-from lib.delivery.settle import Clerk
-from lib.errors import AccountError, Exit, LoginError, LostError, PeerError, PopfetchError, StoppedError, StorageError
+from lib.delivery.queued import Receipts
+from lib.delivery.settle import Settlement
+from lib.errors import (
+    AccountError,
+    ConnectionLostError,
+    Exit,
+    LoginError,
+    PopfetchError,
+    ProtocolError,
+    StoppedError,
+    StorageError,
+)
 from lib.halt import Halt
 from lib.pop import naming
 from lib.pop.broken import Pace
@@ -25,9 +34,9 @@ from lib.pop.entrance import Entrance
 from lib.pop.fetch import Fetch
 from lib.pop.naming import Named, Naming
 from lib.pop.plan import Limits, Rules, Turn
-from lib.pop.session import Mailbox
+from lib.pop.session import Session
 from lib.report import log
-from lib.report.outcome import AccountOutcome, Tally, Watch
+from lib.report.outcome import AccountOutcome, Observer, Tally
 from lib.store.spool import Stored
 from lib.store.state import AccountState
 
@@ -44,9 +53,9 @@ class Heir(Protocol):
 
 
 class Around(Protocol):
-    """What a visit needs of the pass around it."""
+    """What a poll needs of the pass around it."""
 
-    clerk: Clerk
+    settlement: Settlement
     line_is_ours: bool
 
     @property
@@ -69,15 +78,15 @@ class Around(Protocol):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Visit:
+class Poll:
     """One account's turn; the Desk of its fetcher."""
 
     account: Account
     settings: Settings
-    post: Post
+    post: Receipts
     memory: AccountState
     around: Around
-    watch: Watch
+    observer: Observer
     origin: Origin
     tally: Tally = field(default_factory=Tally)
     warnings: list[str] = field(default_factory=list)
@@ -87,7 +96,7 @@ class Visit:
 
     @property
     def _command(self) -> str:
-        return self.around.clerk.letters.command
+        return self.around.settlement.letters.command
 
     def hand_over(self, stored: Stored, key: str) -> None:
         """See Desk."""
@@ -107,14 +116,14 @@ class Visit:
 
     def now(self) -> float:
         """See Desk."""
-        return self.around.clerk.now()
+        return self.around.settlement.now()
 
     def run(self) -> AccountOutcome:
         """Drain the account; every PopfetchError ends in the outcome, none comes out."""
         began = time.monotonic()
         error: PopfetchError | None = None
         try:
-            if self.around.clerk.ledger.held(self.account.id):
+            if self.around.settlement.journal.held(self.account.id):
                 raise StorageError(f"{self.account.name}: held until --reset, for the journal is damaged")
             self._sessions(proof.reveal(self.account, self.settings, self._command, self.around.halt.begun))
             if self._course.complaints:
@@ -124,11 +133,11 @@ class Visit:
         except PopfetchError as trouble:
             if isinstance(trouble, LoginError) and self._entered:
                 proof.refused(self.account, self.settings, self._command)
-            cut = self._course.unfinished = isinstance(trouble, LostError | StoppedError) and self.halted()
+            cut = self._course.unfinished = isinstance(trouble, ConnectionLostError | StoppedError) and self.halted()
             error = self._cut_short() if cut else self._told(trouble)
         for warning in self.warnings:
             LOG.warning("%s", log.line("account", account=self.account.name, warning=warning))
-        self.watch.account_ended(self.account.name, error)
+        self.observer.account_ended(self.account.name, error)
         return AccountOutcome(
             self.account.id,
             self.account.name,
@@ -163,7 +172,7 @@ class Visit:
             before = self._gains
             try:
                 self._session(entrance)
-            except (LostError, PeerError) as error:
+            except (ConnectionLostError, ProtocolError) as error:
                 entrance.note(error)
                 promising = course.again or self._gains > before
                 if not left or not promising or self.halted():
@@ -185,30 +194,32 @@ class Visit:
     def _session(self, entrance: Entrance) -> None:
         settings, course = self.settings, self._course
         course.more = course.again = False
-        mailbox = entrance.open(lockstep=course.pace is Pace.LOCKSTEP)
+        session = entrance.open(lockstep=course.pace is Pace.LOCKSTEP)
         self.around.let_in(self.account)
         try:
-            self._enter(mailbox)
+            self._enter(session)
         except BaseException:
-            mailbox.close()
+            session.close()
             raise
         rules = Rules(self.account.keep, settings.pf_max_size, settings.pf_max_messages)
         limits = Limits(settings.pf_window, settings.pf_smtp_timeout, rules)
-        stores = self.around.clerk
-        given = Given(self.account.name, stores.ledger, stores.spool, self.post, self, self.watch, self.tally, limits)
+        stores = self.around.settlement
+        given = Given(
+            self.account.name, stores.journal, stores.spool, self.post, self, self.observer, self.tally, limits
+        )
         try:
-            Fetch(mailbox, given, course).drain()
+            Fetch(session, given, course).drain()
         finally:
             self.warnings.extend(one for one in course.remarks if one not in self.warnings)
-            self._log(mailbox)
+            self._log(session)
 
-    def _enter(self, mailbox: Mailbox) -> None:
-        mailbox.wire.stop = self.around.halt.overdue  # from here on there may be something to commit
-        protocol = "POP3S" if mailbox.wire.encrypted else "POP3"
-        self.origin = self.origin._replace(ip=mailbox.wire.address, protocol=protocol)
-        self.warnings.extend(one for one in mailbox.warnings if one not in self.warnings)
-        self._look_at_names(mailbox.naming)
-        self.around.successors.adopt(self.account, {one.uid: one.size for one in mailbox.messages if one.uid})
+    def _enter(self, session: Session) -> None:
+        session.wire.stop = self.around.halt.overdue  # from here on there may be something to commit
+        protocol = "POP3S" if session.wire.encrypted else "POP3"
+        self.origin = self.origin._replace(ip=session.wire.address, protocol=protocol)
+        self.warnings.extend(one for one in session.warnings if one not in self.warnings)
+        self._look_at_names(session.naming)
+        self.around.successors.adopt(self.account, {one.uid: one.size for one in session.messages if one.uid})
 
     def _look_at_names(self, names: Naming) -> None:
         """Remember what the first listing says of UIDs; AccountError where nothing may be fetched without."""
@@ -223,8 +234,8 @@ class Visit:
         if found.warning and found.warning not in self.warnings:
             self.warnings.append(found.warning)
 
-    def _log(self, mailbox: Mailbox) -> None:
-        wire, tally = mailbox.wire, self.tally
+    def _log(self, session: Session) -> None:
+        wire, tally = session.wire, self.tally
         LOG.info(
             "%s",
             log.line(
@@ -235,6 +246,6 @@ class Visit:
                 deleted=tally.deleted,
                 octets=wire.octets_in,
                 tls="yes" if wire.encrypted else "no",
-                pipelining="yes" if mailbox.pipelining else "no",
+                pipelining="yes" if session.pipelining else "no",
             ),
         )

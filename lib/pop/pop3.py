@@ -8,7 +8,7 @@ out in parts as they arrive, unstuffed; no more than four bytes are ever held ba
 import re
 from typing import NamedTuple
 
-from lib.errors import EndlessError, PeerError
+from lib.errors import EndlessError, ProtocolError
 from lib.net.dialogue import Command, spoken
 from lib.visible import visible
 
@@ -30,7 +30,7 @@ SHAPES = {b"+OK": True, b"-ERR": False}
 RESPONSE_CODE = re.compile(rb"\[([A-Za-z0-9/_.-]{1,64})\]")
 
 
-class Status(NamedTuple):
+class StatusLine(NamedTuple):
     """The first line of a reply: `+OK`, `-ERR`, or the `+` of a challenge."""
 
     ok: bool
@@ -46,7 +46,7 @@ class Body(NamedTuple):
     last: bool
 
 
-class Framer:
+class Pop3Framer:
     """Cuts POP3 replies; linear in what arrives, however it arrives."""
 
     def __init__(self) -> None:
@@ -66,26 +66,26 @@ class Framer:
         self._buffer = self._buffer[self._at :] + octets if self._at < len(self._buffer) else octets
         self._at = 0
 
-    def piece(self, command: Command) -> Status | Body | None:
+    def piece(self, command: Command) -> StatusLine | Body | None:
         """Return the next piece of the reply to *command*; None when more is needed."""
         return self._body(command) if self._in_body else self._status(command)
 
-    def _status(self, command: Command) -> Status | None:
+    def _status(self, command: Command) -> StatusLine | None:
         end = self._buffer.find(b"\r\n", self._at, self._at + MAX_STATUS)
         if end < 0:
             if len(self._buffer) - self._at >= MAX_STATUS:
-                raise PeerError("a status line without end")
+                raise ProtocolError("a status line without end")
             return None
         line = self._buffer[self._at : end]
         word, _, text = line.partition(b" ")
         challenge = command.challenge and word == b"+"
         ok = True if challenge else SHAPES.get(word.upper())
         if ok is None:
-            raise PeerError(f"a reply that is none: '{visible(line, SHOWN)}'")
+            raise ProtocolError(f"a reply that is none: '{visible(line, SHOWN)}'")
         self._in_body = self._first = ok and command.multiline
         self._length = 0
         self._at = end if self._in_body else end + 2  # a body starts with the CRLF in front of its first line
-        return Status(ok, text, not self._in_body, challenge)
+        return StatusLine(ok, text, not self._in_body, challenge)
 
     def _body(self, command: Command) -> Body | None:
         buffer, start = self._buffer, self._at

@@ -6,7 +6,7 @@ The law: nothing is made of a reply before something sound, or nothing, follows 
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from lib.errors import LostError, OutOfStepError, PeerError
+from lib.errors import ConnectionLostError, OutOfStepError, ProtocolError
 from lib.net.dialogue import Command
 from lib.pop import doubt, plan, pop3
 from lib.pop.belief import Belief, Held
@@ -17,7 +17,7 @@ from lib.pop.flight import Flight, Told
 from lib.pop.plan import Action, Plan
 from lib.pop.pop3 import Body
 from lib.pop.refusals import Asking, Refusals
-from lib.pop.session import Mailbox
+from lib.pop.session import Session
 from lib.visible import visible
 
 # Of the words with which a server refuses a message; it may refuse a million of them.
@@ -27,13 +27,13 @@ NOTED = 60
 class Retrieval:
     """What one session fetches and compares."""
 
-    def __init__(self, mailbox: Mailbox, given: Given, course: Course, deletions: Deletions) -> None:
-        self.mailbox = mailbox
+    def __init__(self, session: Session, given: Given, course: Course, deletions: Deletions) -> None:
+        self.session = session
         self.given = given
         self.course = course
         self.deletions = deletions
-        self.flight = Flight(mailbox, given.spool, given.limits.window)
-        self.belief = Belief(mailbox.account.id, given, course, deletions)
+        self.flight = Flight(session, given.spool, given.limits.window)
+        self.belief = Belief(session.account.id, given, course, deletions)
         self._queue: deque[Action] = deque()
         self._refusals = Refusals()
         self.at_rest = False  # nothing was owed when the last reply came
@@ -73,8 +73,8 @@ class Retrieval:
                 action = self._queue.popleft()
             self.flight.ask(action, hinted=not self.course.sizes_lie)
 
-    def take(self, command: Command, piece: pop3.Status | Body) -> None:
-        """Take a piece of a reply. OutOfStepError, LostError, StorageError."""
+    def take(self, command: Command, piece: pop3.StatusLine | Body) -> None:
+        """Take a piece of a reply. OutOfStepError, ConnectionLostError, StorageError."""
         if isinstance(piece, Body):
             self.given.tally.octets += len(piece.octets)
         else:
@@ -115,7 +115,7 @@ class Retrieval:
             self.belief.take(landed)
         if self.at_rest or probed:
             self.at_rest = False
-            one_by_one = self.mailbox.dialogue.window == 1
+            one_by_one = self.session.dialogue.window == 1
             self.belief.rest(followed=followed and one_by_one, probed=probed)
             self._queue.extendleft(reversed(self.belief.unknown))
             self.belief.unknown.clear()
@@ -132,10 +132,10 @@ class Retrieval:
             return Where.TOP
         return Where.BODY if self.flight.begun else Where.RETR
 
-    def break_off(self, error: LostError | PeerError) -> None:
+    def break_off(self, error: ConnectionLostError | ProtocolError) -> None:
         """Make of what came whole what can be made of it, and forget the rest. StorageError."""
         try:
-            if isinstance(error, LostError):
+            if isinstance(error, ConnectionLostError):
                 self.land(followed=False)
             elif self.flight.landed is not None:
                 self._behind_nonsense()
@@ -151,7 +151,7 @@ class Retrieval:
         if landed is None:
             return
         stored, size = landed.stored, landed.action.message.size
-        entry = self.given.ledger.of(self.mailbox.account.id).get(landed.action.message.key)
+        entry = self.given.journal.of(self.session.account.id).get(landed.action.message.key)
         if doubt.told_before(entry)[1] == stored.sha and stored.size >= size:
             self.belief.believe(landed, sure=landed.alone)
         else:

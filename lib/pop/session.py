@@ -13,15 +13,23 @@ from typing import NamedTuple
 from lib.auth import sasl
 from lib.auth.sasl import challenged
 from lib.config.settings import Account, Tls
-from lib.errors import AccountError, CertificateError, LoginError, LostError, PeerError, SilenceError, TlsError
+from lib.errors import (
+    AccountError,
+    CertificateError,
+    ConnectionLostError,
+    LoginError,
+    PeerTimeoutError,
+    ProtocolError,
+    TlsError,
+)
 from lib.halt import Stop, never
 from lib.net.dialogue import Command, Dialogue
 from lib.net.wire import Trust, Wire
 from lib.pop import login, naming, pop3
-from lib.pop.login import Stage
+from lib.pop.login import LoginStage
 from lib.pop.naming import Naming
 from lib.pop.plan import Listed
-from lib.pop.pop3 import Body, Capabilities, Status
+from lib.pop.pop3 import Body, Capabilities, StatusLine
 from lib.visible import visible
 
 # How many commands of a login go out together: USER, PASS, CAPA, UIDL, LIST.
@@ -32,25 +40,25 @@ AT_ONCE = ("user", "apop", "plain")
 MAX_INITIAL = 255 - len(b"AUTH PLAIN \r\n")
 
 
-class Terms(NamedTuple):
+class SessionTerms(NamedTuple):
     """What a session may do: seconds of silence, further CAs, and how many commands may be sent ahead.
 
-    *ahead* is what Mailbox.ahead was after the session before; *without* are the stages whose command is not sent;
+    *ahead* is what Session.ahead was after the session before; *without* are the stages whose command is not sent;
     *stop* ends every wait until the mailbox is open.
     """
 
-    silence: float
+    read_timeout: float
     authorities: Path | None
     window: int = 1
     ahead: str = ""
-    without: frozenset[Stage] = frozenset()
+    without: frozenset[LoginStage] = frozenset()
     stop: Stop = never
 
 
-class Mailbox:
+class Session:
     """One session with one account."""
 
-    def __init__(self, account: Account, password: str, terms: Terms) -> None:
+    def __init__(self, account: Account, password: str, terms: SessionTerms) -> None:
         """Remember; open() does the rest."""
         self.account = account
         self.terms = terms
@@ -58,21 +66,23 @@ class Mailbox:
         self.messages: list[Listed] = []
         self.naming = Naming.NOTHING_LISTED
         self.capabilities = Capabilities({})
-        self.dialogue: Dialogue[Status | Body] = Dialogue(pop3.Framer())
+        self.dialogue: Dialogue[StatusLine | Body] = Dialogue(pop3.Pop3Framer())
         self.wire: Wire
-        self.stage = Stage.CONNECT
+        self.stage = LoginStage.CONNECT
         self.refusal: bytes | None = None  # what the -ERR said that ended it
-        self._broken: LostError | PeerError | None = None  # what came behind the pieces that are not yet read
-        self._knows_capa = Stage.CAPA not in terms.without
+        self._broken: ConnectionLostError | ProtocolError | None = (
+            None  # what came behind the pieces that are not yet read
+        )
+        self._knows_capa = LoginStage.CAPA not in terms.without
         self._heard_capa = False  # before the login
-        self._pieces: deque[tuple[Command, Status | Body]] = deque()
+        self._pieces: deque[tuple[Command, StatusLine | Body]] = deque()
         self._login = sasl.Login(account.user.encode(), password.encode(), account.host.encode(), account.port)
 
     @property
-    def _listing(self) -> dict[Stage, Command]:
+    def _listing(self) -> dict[LoginStage, Command]:
         """What is asked right behind the login."""
-        asked = {Stage.INSIDE: pop3.CAPA, Stage.UIDL: pop3.UIDL, Stage.LIST: pop3.LIST}
-        without = self.terms.without if self._knows_capa else {*self.terms.without, Stage.INSIDE}
+        asked = {LoginStage.INSIDE: pop3.CAPA, LoginStage.UIDL: pop3.UIDL, LoginStage.LIST: pop3.LIST}
+        without = self.terms.without if self._knows_capa else {*self.terms.without, LoginStage.INSIDE}
         return {stage: command for stage, command in asked.items() if stage not in without}
 
     @property
@@ -81,7 +91,7 @@ class Mailbox:
 
         Only where those cannot change what is sent in the clear: with tls=off, or when TLS comes before all words.
         """
-        certain = self.account.tls in (Tls.OFF, Tls.IMPLICIT) and self.early and Stage.INSIDE in self._listing
+        certain = self.account.tls in (Tls.OFF, Tls.IMPLICIT) and self.early and LoginStage.INSIDE in self._listing
         how = self._mechanism()
         return how if certain and self.pipelining and how in AT_ONCE else ""
 
@@ -96,9 +106,9 @@ class Mailbox:
         return self.dialogue.window > 1
 
     @property
-    def answered(self) -> frozenset[Stage]:
+    def answered(self) -> frozenset[LoginStage]:
         """At which stages the server answered the command that belongs there."""
-        return frozenset(self._listing) | ({Stage.CAPA} if self._heard_capa else set())
+        return frozenset(self._listing) | ({LoginStage.CAPA} if self._heard_capa else set())
 
     @property
     def pipelining(self) -> bool:
@@ -106,27 +116,27 @@ class Mailbox:
         return self.terms.window > 1 and b"PIPELINING" in self.capabilities
 
     def connect(self) -> None:
-        """Open the connection; LostError when there is none to be had."""
-        self.stage = Stage.CONNECT
+        """Open the connection; ConnectionLostError when there is none to be had."""
+        self.stage = LoginStage.CONNECT
         try:
-            self.wire = Wire.connect(self.account.host, self.account.port, self.terms.silence, self.terms.stop)
-        except LostError as error:
-            raise LostError(f"{error}: see host and port of {self.account.place}") from error
+            self.wire = Wire.connect(self.account.host, self.account.port, self.terms.read_timeout, self.terms.stop)
+        except ConnectionLostError as error:
+            raise ConnectionLostError(f"{error}: see host and port of {self.account.place}") from error
 
     def open(self) -> None:
-        """Log in and list over the connection; LoginError, AccountError, LostError or PeerError when that fails."""
+        """Log in and list over the connection; LoginError, AccountError, ConnectionLostError or ProtocolError when that fails."""
         greeting = self._greeted()
         if self._knows_how():
             self.capabilities = Capabilities({b"PIPELINING": ()})  # until the CAPA behind the login tells
         elif self._knows_capa:
-            self.stage = Stage.CAPA
+            self.stage = LoginStage.CAPA
             self.capabilities = self._asked_capabilities()
         if self.account.tls in (Tls.AUTO, Tls.STARTTLS):
             self._start_tls()
         self._warn_of_plaintext()
         self.dialogue.window = min(LOGIN_WINDOW, self.terms.window) if self.pipelining else 1
         self._log_in(greeting)
-        self.stage = Stage.OPEN
+        self.stage = LoginStage.OPEN
 
     def _knows_how(self) -> bool:
         asked = self.account.auth in ("auto", self.terms.ahead)
@@ -137,7 +147,7 @@ class Mailbox:
     def _greeted(self) -> bytes:
         if self.account.tls is Tls.IMPLICIT:
             self._encrypt()
-        self.stage = Stage.GREETING
+        self.stage = LoginStage.GREETING
         status = self._greeting()
         if not status.ok:
             self.refusal = status.text
@@ -146,7 +156,7 @@ class Mailbox:
 
     def _encrypt(self) -> None:
         """Shake hands; what goes wrong names the settings to look at."""
-        account, self.stage = self.account, Stage.TLS
+        account, self.stage = self.account, LoginStage.TLS
         try:
             self.wire.start_tls(Trust(account.host, self.terms.authorities, account.pin))
         except CertificateError as error:
@@ -154,14 +164,14 @@ class Mailbox:
         except TlsError as error:
             raise TlsError(f"{error}: see port and tls= of {account.place}") from error
 
-    def _greeting(self) -> Status:
+    def _greeting(self) -> StatusLine:
         try:
             return self.whole(pop3.GREETING)[0]
-        except SilenceError as error:
+        except PeerTimeoutError as error:
             hint = "" if self.wire.encrypted else "; does this port want tls=implicit?"
-            raise SilenceError(f"{error} (no greeting{hint})") from error
-        except PeerError as error:
-            raise PeerError(f"{error}: no POP3 server? see host and port of {self.account.place}") from error
+            raise PeerTimeoutError(f"{error} (no greeting{hint})") from error
+        except ProtocolError as error:
+            raise ProtocolError(f"{error}: no POP3 server? see host and port of {self.account.place}") from error
 
     def _asked_capabilities(self) -> Capabilities:
         status, listing = self.whole(pop3.CAPA)
@@ -172,14 +182,14 @@ class Mailbox:
         asked = self.account.tls is Tls.STARTTLS
         if not asked and b"STLS" not in self.capabilities:
             return
-        self.stage = Stage.TLS
+        self.stage = LoginStage.TLS
         status, _ = self.whole(pop3.STLS)
         if self._broken is not None:
             raise self._broken  # what came behind the answer was said in the clear
         if not status.ok:
             raise AccountError(f"STLS refused ({visible(status.text)}): see tls= of {self.account.place}")
         self._encrypt()
-        self.stage = Stage.SECURED
+        self.stage = LoginStage.SECURED
         self.capabilities = self._asked_capabilities()
 
     def _warn_of_plaintext(self) -> None:
@@ -234,7 +244,7 @@ class Mailbox:
         # A window of one sends them one by one, and nothing behind a refusal.
         self.dialogue.ask(*words, *self._listing.values())
         for command in words:
-            self.stage = Stage.PASSWORD if self.early or command is words[-1] else Stage.NAME
+            self.stage = LoginStage.PASSWORD if self.early or command is words[-1] else LoginStage.NAME
             status, _ = self._heard(command)
             if not status.ok:
                 self._refused(status.text)
@@ -242,7 +252,7 @@ class Mailbox:
 
     def _log_in_by_steps(self, mechanism: bytes) -> None:
         """Challenge and response, a step a round trip; the two-step form is what every server takes."""
-        self.stage = Stage.NAME
+        self.stage = LoginStage.NAME
         window, self.dialogue.window = self.dialogue.window, 1  # nothing of this is sent ahead
         opening = pop3.secret(b"AUTH", mechanism, shown=f"AUTH {mechanism.decode()}", challenge=True)
         status, _ = self.whole(opening)
@@ -250,7 +260,7 @@ class Mailbox:
             if not status.ok:
                 break
             proof = sasl.respond(response, self._login, status.text)
-            self.stage = Stage.PASSWORD
+            self.stage = LoginStage.PASSWORD
             status, _ = self.whole(pop3.secret(proof, shown="***", challenge=True))
         told = ""
         if status.challenge:  # OAuth tells what is wrong in a challenge, and wants an answer before its -ERR
@@ -271,14 +281,14 @@ class Mailbox:
         raise LoginError(f"login refused ({words}): check {settings} in {self.account.place}")
 
     def _list(self) -> None:
-        answers: dict[Stage, tuple[Status, bytes]] = {}
+        answers: dict[LoginStage, tuple[StatusLine, bytes]] = {}
         for stage, command in self._listing.items():
             self.stage = stage
             answers[stage] = self._heard(command)
-        refused = Status(ok=False, text=b"", last=True), b""
-        again, words = answers.get(Stage.INSIDE, refused)
+        refused = StatusLine(ok=False, text=b"", last=True), b""
+        again, words = answers.get(LoginStage.INSIDE, refused)
         self.capabilities = pop3.capabilities(words) if again.ok else self.capabilities
-        (named, uids), (sized, sizes) = answers.get(Stage.UIDL, refused), answers[Stage.LIST]
+        (named, uids), (sized, sizes) = answers.get(LoginStage.UIDL, refused), answers[LoginStage.LIST]
         if sized.ok:
             known = pop3.uids(uids) if named.ok else None
             self.messages, self.naming = naming.listed(known, pop3.sizes(sizes))
@@ -291,21 +301,21 @@ class Mailbox:
         status, _ = self.whole(pop3.STAT)
         return status.ok and pop3.count(status.text) == 0
 
-    def whole(self, command: Command) -> tuple[Status, bytes]:
+    def whole(self, command: Command) -> tuple[StatusLine, bytes]:
         """Ask *command* and return its status and its whole body."""
         self.dialogue.ask(command)
         return self._heard(command)
 
-    def _heard(self, command: Command) -> tuple[Status, bytes]:
+    def _heard(self, command: Command) -> tuple[StatusLine, bytes]:
         """Return the whole reply to *command*, the next one that is owed."""
-        status, parts = Status(ok=False, text=b"", last=False), []
+        status, parts = StatusLine(ok=False, text=b"", last=False), []
         while True:
             while not self._pieces:
                 self._step()
             asked, piece = self._pieces.popleft()
             if asked is not command:
-                raise PeerError(f"a reply to {asked.told} where {command.told} was asked")
-            if isinstance(piece, Status):
+                raise ProtocolError(f"a reply to {asked.told} where {command.told} was asked")
+            if isinstance(piece, StatusLine):
                 status = piece
             else:
                 parts.append(piece.octets)
@@ -318,7 +328,7 @@ class Mailbox:
             raise self._broken
         try:
             self._pieces.extend(self.wire.step(self.dialogue))
-        except (LostError, PeerError) as error:
+        except (ConnectionLostError, ProtocolError) as error:
             if not self._pieces:
                 raise
             self._broken = error

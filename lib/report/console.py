@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple, Self, TextIO
 
 from lib.errors import PopfetchError
 from lib.report.outcome import AccountOutcome, Outcome, Tally, error_lines
-from lib.report.status import Status
+from lib.report.status import Overview
 from lib.visible import escaped, masked, visible
 
 EVERY = 5.0  # seconds between two plain lines of progress
@@ -148,10 +148,10 @@ def show(outcome: Outcome, *, now: datetime, json: bool) -> None:
     elif rows:
         say("\n".join(aligned(table)))
     duds = f", {outcome.duds_in_a_row} duds in a row" if outcome.duds_in_a_row else ""
-    say(f"exit {int(outcome.exit)} after {outcome.seconds:.1f} s, {outcome.spooled} owed in the spool{duds}")
+    say(f"exit {int(outcome.exit)} after {outcome.seconds:.1f} s, {outcome.spooled} deferred in the spool{duds}")
 
 
-def status(known: Status, *, json: bool) -> None:
+def status(known: Overview, *, json: bool) -> None:
     """Print what is known between two passes."""
     _put(dumps(known.as_json()) if json else "\n".join(known.lines()))
 
@@ -221,7 +221,7 @@ class _Bar:
 
 
 class Progress:
-    """A Watch for a person: a bar for each running account where rich and a terminal are, else a line now and then.
+    """An Observer for a person: a bar for each running account where rich and a terminal are, else a line now and then.
 
     To be told costs a few counts; rich draws from a thread of its own, and of several who could tell one does.
     """

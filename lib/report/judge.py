@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lib.errors import PopfetchError
 from lib.report import notice
-from lib.report.notice import Post
+from lib.report.notice import Letterhead
 from lib.report.outcome import AccountOutcome
 from lib.store.state import AccountState
 
@@ -54,7 +54,7 @@ def _one(old: AccountState, outcome: AccountOutcome, now: float) -> tuple[Accoun
     return new, [News(outcome.label, outcome.error, since, failures)] if tell else []
 
 
-def mails(post: Post, news: Sequence[News], duds: int, path: str) -> Iterator[bytes]:
+def mails(post: Letterhead, news: Sequence[News], duds: int, path: str) -> Iterator[bytes]:
     """Yield the mails that tell the news and, with *duds* over 0, that so many of them (in *path*) tripped the net."""
     for number, one in enumerate(news):
         numbered = post._replace(message_id=f"<{number}.{post.message_id[1:]}")

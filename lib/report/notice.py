@@ -37,7 +37,7 @@ OTHERWISE = (
 )
 
 
-class Post(NamedTuple):
+class Letterhead(NamedTuple):
     """What every notice says besides its matter."""
 
     sender: str  # the address in From
@@ -47,7 +47,7 @@ class Post(NamedTuple):
     command: str  # how this program is called here, for the commands to type
 
 
-def failing(post: Post, label: str, error: PopfetchError, *, since: datetime, passes: int) -> bytes:
+def failing(post: Letterhead, label: str, error: PopfetchError, *, since: datetime, passes: int) -> bytes:
     """Return the notice that an account has failed in *passes* passes in a row."""
     name = visible(label, LABEL)
     return _mail(
@@ -67,7 +67,7 @@ def failing(post: Post, label: str, error: PopfetchError, *, since: datetime, pa
     )
 
 
-def recovered(post: Post, label: str, *, since: datetime, passes: int) -> bytes:
+def recovered(post: Letterhead, label: str, *, since: datetime, passes: int) -> bytes:
     """Return the notice that an account works again after *passes* failed passes."""
     name = visible(label, LABEL)
     return _mail(
@@ -80,7 +80,7 @@ def recovered(post: Post, label: str, *, since: datetime, passes: int) -> bytes:
     )
 
 
-def tripped(post: Post, *, duds: int, path: str) -> bytes:
+def tripped(post: Letterhead, *, duds: int, path: str) -> bytes:
     """Return the notice that *duds* duds in a row tripped the safety net; *path* is where duds.dat lies."""
     return _mail(
         post,
@@ -108,7 +108,7 @@ class Matter(NamedTuple):
     reasons: Sequence[bytes]  # the receiver's words, a reason a line
 
 
-def refused_for_content(post: Post, matter: Matter, *, dud: int) -> bytes:
+def refused_for_content(post: Letterhead, matter: Matter, *, dud: int) -> bytes:
     """Return the notice that a message, and the caretaker's copy of it, was refused for what it contains.
 
     *dud* is its number in duds.dat.
@@ -126,7 +126,7 @@ def refused_for_content(post: Post, matter: Matter, *, dud: int) -> bytes:
     )
 
 
-def may_have_come(post: Post, matter: Matter, *, times: int) -> bytes:
+def may_have_come(post: Letterhead, matter: Matter, *, times: int) -> bytes:
     """Return the notice that the verdict on a message got lost so many *times* after all of it had been sent."""
     return _mail(
         post,
@@ -145,7 +145,7 @@ def may_have_come(post: Post, matter: Matter, *, times: int) -> bytes:
     )
 
 
-def refused_letter(post: Post) -> bytes:
+def refused_letter(post: Letterhead) -> bytes:
     """Return what is sent when the receiver would not take refused_for_content() either: no word of a stranger."""
     return _mail(
         post,
@@ -170,7 +170,7 @@ def _told(matter: Matter) -> str:
     return "\n".join(_wrapped(line, "    ") for line in lines)
 
 
-def _mail(post: Post, subject: str, *paragraphs: str) -> bytes:
+def _mail(post: Letterhead, subject: str, *paragraphs: str) -> bytes:
     text = "\n\n".join(paragraphs) + "\n"
     plain = text.isascii() and max(map(len, text.split("\n"))) <= LONGEST_LINE
     body, coding = (text.encode(), b"7bit") if plain else (b2a_qp(text.encode()), b"quoted-printable")
@@ -208,7 +208,7 @@ def _wrapped(text: str, indent: str) -> str:
     return fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def _commands(post: Post, *options: str) -> str:
+def _commands(post: Letterhead, *options: str) -> str:
     return "\n".join(f"    {visible(post.command)} {option}" for option in options)
 
 

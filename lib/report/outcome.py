@@ -1,4 +1,4 @@
-"""What a pass achieved, as values; and Watch, how somebody looks on while it happens. No I/O, no clock, no printing."""
+"""What a pass achieved, as values; and Observer, how somebody looks on while it happens. No I/O, no clock, no printing."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
 
     accounts: tuple[AccountOutcome, ...] = ()
     complaints: tuple[PopfetchError, ...] = ()  # of no single account: receiver, line, storage, safety net
-    spooled: int = 0  # messages still owed in the spool
+    spooled: int = 0  # messages deferred in the spool
     duds_in_a_row: int = 0
     seconds: float = 0.0
 
@@ -74,7 +74,7 @@ class Outcome(NamedTuple):
         lines = [line for error in self.complaints for line in error_lines(error)]
         lines += [_of_account(account) for account in self.accounts if account.error is not None]
         if self.spooled:
-            lines.append(f"{_messages(self.spooled)} still owed in the spool; --status shows to whom")
+            lines.append(f"{_messages(self.spooled)} deferred in the spool; --status shows to whom")
         if self.total.duds:
             lines.append(f"{_messages(self.total.duds)} went to duds.dat; --duds list shows why")
         return tuple(lines)
@@ -82,9 +82,9 @@ class Outcome(NamedTuple):
     @property
     def exit(self) -> Exit:
         """The gravest of all errors, of mail still owed, and of duds."""
-        owed = (Exit.OWED,) if self.spooled else ()
+        deferred = (Exit.DEFERRED,) if self.spooled else ()
         duds = (Exit.DUDS,) if self.total.duds else ()
-        return gravest((*(error.exit for error in self.errors), *owed, *duds))
+        return gravest((*(error.exit for error in self.errors), *deferred, *duds))
 
     def as_json(self, now: datetime) -> dict[str, object]:
         """Return what --json prints: plain values only; *now* is when the pass ended, with its time zone."""
@@ -139,7 +139,7 @@ def _account_as_json(account: AccountOutcome) -> dict[str, object]:
     }
 
 
-class Watch(Protocol):
+class Observer(Protocol):
     """Looks on while a pass runs. Called from several threads at once; never raises, never blocks."""
 
     def account_started(self, label: str, messages: int, octets: int) -> None:
@@ -155,7 +155,7 @@ class Watch(Protocol):
         """Say that nothing more comes from this account, and what went wrong if something did."""
 
 
-class Unwatched:
+class Unobserved:
     """Nobody looks on."""
 
     def account_started(self, label: str, messages: int, octets: int) -> None:

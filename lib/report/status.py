@@ -20,7 +20,7 @@ class AccountStatus(NamedTuple):
     last_success: datetime | None = None
 
 
-class Waiting(NamedTuple):
+class WaitingMessage(NamedTuple):
     """One message in the spool."""
 
     account: str
@@ -29,7 +29,7 @@ class Waiting(NamedTuple):
     to: tuple[bytes, ...]  # whom it is still owed to
 
 
-class Status(NamedTuple):
+class Overview(NamedTuple):
     """Everything --status tells."""
 
     started: datetime | None = None  # the last pass
@@ -38,7 +38,7 @@ class Status(NamedTuple):
     max_duds: int = 0
     tripped: str = ""  # why no pass starts; empty while the safety net holds
     accounts: tuple[AccountStatus, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[WaitingMessage, ...] = ()
     duds: int = 0  # messages in duds.dat
     now: datetime | None = None  # for how long ago things were
     next: datetime | None = None  # when a scheduled pass is due
@@ -78,7 +78,7 @@ def _pass(started: datetime | None, ended: datetime | None) -> str:
     return f"started {_stamp(started)}, ended {_stamp(ended)}"
 
 
-def _spool(waiting: tuple[Waiting, ...]) -> Iterator[str]:
+def _spool(waiting: tuple[WaitingMessage, ...]) -> Iterator[str]:
     dates = [message.since for message in waiting if message.since is not None]
     oldest = f", the oldest since {_stamp(min(dates))}" if dates else ""
     yield f"spool: {_messages(len(waiting))}{oldest}"
@@ -86,7 +86,7 @@ def _spool(waiting: tuple[Waiting, ...]) -> Iterator[str]:
         whom = ", ".join(visible(address) for address in message.to[:MANY]) or "nobody yet"
         more = f" and {len(message.to) - MANY} more" if len(message.to) > MANY else ""
         since = f", since {_stamp(message.since)}" if message.since else ""
-        yield f"  from account {visible(message.account)}, {message.octets} octets{since}, owed to {whom}{more}"
+        yield f"  from account {visible(message.account)}, {message.octets} octets{since}, deferred for {whom}{more}"
     if len(waiting) > MANY:
         yield f"  and {len(waiting) - MANY} more"
 
@@ -131,7 +131,7 @@ def _account_as_json(account: AccountStatus) -> dict[str, object]:
     }
 
 
-def _waiting_as_json(message: Waiting) -> dict[str, object]:
+def _waiting_as_json(message: WaitingMessage) -> dict[str, object]:
     return {
         "account": visible(message.account),
         "octets": message.octets,

@@ -1,6 +1,6 @@
 """All accounts side by side: who fetches, what goes out meanwhile, and what all of it came to.
 
-A fetcher a thread and account, at most pf_parallel at once; beside them the couriers (lib.run.pool). Whoever fails
+A fetcher a thread and account, at most pf_parallel at once; beside them the delivery threads (lib.run.pool). Whoever fails
 fails alone.
 """
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from threading import Lock, Thread
 
 from lib.config.settings import Account, Settings
-from lib.delivery.envelope import Moment, Origin, consign, tried
-from lib.delivery.queued import Post
-from lib.delivery.settle import Clerk
+from lib.delivery.envelope import Moment, Origin, envelope, tried
+from lib.delivery.queued import Receipts
+from lib.delivery.settle import Settlement
 from lib.errors import PopfetchError, StoppedError, ThreadError, UnreachableError
 from lib.halt import Deadline, Halt
-from lib.pop.poll import Visit
+from lib.pop.poll import Poll
 from lib.report import log
-from lib.report.outcome import AccountOutcome, Tally, Watch
+from lib.report.outcome import AccountOutcome, Observer, Tally
 from lib.run import due
 from lib.run.ending import Ending
 from lib.run.outgoing import Outgoing
@@ -41,9 +41,9 @@ class Batch:
     """One pass over all accounts, from the first message sent again to the last verdict."""
 
     settings: Settings
-    clerk: Clerk
+    settlement: Settlement
     origin: Callable[[str], Origin]  # of an account's id
-    watch: Watch
+    observer: Observer
     memories: dict[str, AccountState]
     hosts: dict[str, HostState]
     ending: Ending
@@ -61,7 +61,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         """Find out which accounts are new."""
-        self.successors = Successors(self.settings.pf_user, self.clerk.ledger)
+        self.successors = Successors(self.settings.pf_user, self.settlement.journal)
 
     @property
     def halt(self) -> Halt:
@@ -80,11 +80,11 @@ class Batch:
 
         First goes what was never tried, then what was put off, last at what a connection broke.
         """
-        moment = Moment(self.clerk.now(), time.monotonic())
-        of = self.clerk.ledger.of
+        moment = Moment(self.settlement.now(), time.monotonic())
+        of = self.settlement.journal.of
         for stored, key in sorted(found, key=lambda one: tried(of(one[0].account).get(one[1]))):
-            if self.halt.halted or self.clerk.ledger.held(stored.account):
-                self.clerk.leave(stored, key)
+            if self.halt.halted or self.settlement.journal.held(stored.account):
+                self.settlement.leave(stored, key)
             else:
                 self.take_in(stored, key, self.origin(stored.account), moment)
         self.pool.settle()
@@ -93,29 +93,29 @@ class Batch:
         """Take a spooled message to deliver; one at which a bug of ours happens stays in the spool, and blocks none."""
         if moment is None:  # a fetcher has just spooled it
             self.pool.core.stay(stored.body is not None)
-            moment = Moment(self.clerk.now(), time.monotonic())
+            moment = Moment(self.settlement.now(), time.monotonic())
         try:
-            self.pool.send(consign(stored, key, origin, self.clerk.ledger.of(stored.account).get(key), moment))
+            self.pool.send(envelope(stored, key, origin, self.settlement.journal.of(stored.account).get(key), moment))
         except PopfetchError:
             raise
         except Exception as error:  # noqa: BLE001 - the last line of defence of this message
             self.complaints.append(self.ending.bug(error))
-            self.clerk.leave(stored, key)
+            self.settlement.leave(stored, key)
 
     def counted(self, outcomes: Sequence[AccountOutcome]) -> list[AccountOutcome]:
-        """Return *outcomes* with what was settled, of accounts that were not visited, or are no longer set, as well."""
-        visited = {one.account for one in outcomes}
+        """Return *outcomes* with what was settled, of accounts that were not polled, or are no longer set, as well."""
+        polled = {one.account for one in outcomes}
         others = [
             AccountOutcome(account, self.origin(account).label, Tally(), 0.0, judged=False)
-            for account in self.clerk.accounts()
-            if account not in visited
+            for account in self.settlement.accounts()
+            if account not in polled
         ]
-        return [one._replace(tally=one.tally + self.clerk.tally(one.account)) for one in (*outcomes, *others)]
+        return [one._replace(tally=one.tally + self.settlement.tally(one.account)) for one in (*outcomes, *others)]
 
     # --- the accounts -----------------------------------------------------------------------------------------------
 
     def drain(self, *, on_the_way: Callable[[], None]) -> list[AccountOutcome]:
-        """Visit every account; *on_the_way* is called as soon as neither a fetcher nor outgoing mail needs the line.
+        """Poll every account; *on_the_way* is called as soon as neither a fetcher nor outgoing mail needs the line.
 
         Over a line that is somebody else's, and perhaps still being opened, a round that reached nobody has one more
         try, pf_retry_delay seconds later.
@@ -161,7 +161,7 @@ class Batch:
         if not (self.scheduled and account.every):
             return True
         last = self.memories.get(account.id, AccountState()).last_poll
-        return due.due(self.clerk.now(), last, None, account.every, interval=False)
+        return due.due(self.settlement.now(), last, None, account.every, interval=False)
 
     def _round(self) -> list[AccountOutcome]:
         accounts = [account for account in self.settings.pf_user if self._due(account)]
@@ -197,7 +197,7 @@ class Batch:
             self.ending.fail(error)
 
     def _fetcher(self, turns: Turns) -> None:
-        """Visit one account after another; the last thing it does is to tell the pass that one fewer fetches."""
+        """Poll one account after another; the last thing it does is to tell the pass that one fewer fetches."""
         try:
             while (account := turns.take()) is not None:
                 turns.over(account, self._outcome(account))
@@ -207,9 +207,9 @@ class Batch:
             self.ending.changed.set()
 
     def _outcome(self, account: Account) -> AccountOutcome | None:
-        """Return what a visit came to; None where it ended the pass."""
+        """Return what a poll came to; None where it ended the pass."""
         try:
-            return self._visit(account)
+            return self._poll(account)
         except PopfetchError as error:
             self.ending.fail(error)
         except Exception as error:  # noqa: BLE001 - the last line of defence of this thread
@@ -221,9 +221,9 @@ class Batch:
         if self._turns is not None:
             self._turns.let_in(account)
 
-    def _visit(self, account: Account) -> AccountOutcome:
-        post = self.ending.posts[account.id] = Post()
-        self.clerk.expect(account.id, post)
+    def _poll(self, account: Account) -> AccountOutcome:
+        post = self.ending.posts[account.id] = Receipts()
+        self.settlement.expect(account.id, post)
         memory = self.memories.setdefault(account.id, AccountState())
-        memory.last_poll = self.clerk.now()
-        return Visit(account, self.settings, post, memory, self, self.watch, self.origin(account.id)).run()
+        memory.last_poll = self.settlement.now()
+        return Poll(account, self.settings, post, memory, self, self.observer, self.origin(account.id)).run()

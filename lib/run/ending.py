@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass, field
 from threading import Event
 
-from lib.delivery.queue import Outbox
-from lib.delivery.queued import Post
+from lib.delivery.queue import DeliveryQueue
+from lib.delivery.queued import Receipts
 from lib.errors import PopfetchError, StorageError
 from lib.halt import GRACE, Halt
 from lib.report import log
-from lib.store.journal import Ledger
+from lib.store.journal import Journal
 
 LOG = logging.getLogger("popfetch.batch")
 
@@ -28,10 +28,10 @@ class Ending:
     """What ends a pass early; any thread may call it."""
 
     halt: Halt
-    outbox: Outbox
-    ledger: Ledger
+    queue: DeliveryQueue
+    journal: Journal
     complaints: list[PopfetchError] = field(default_factory=list)
-    posts: dict[str, Post] = field(default_factory=dict)  # of the fetchers, by account
+    posts: dict[str, Receipts] = field(default_factory=dict)  # of the fetchers, by account
     changed: Event = field(default_factory=Event)  # something that the first thread should look at
     _synced: float = 0.0
 
@@ -39,7 +39,7 @@ class Ending:
         """Halt for a reason that concerns no account: the receiver, the disk, the safety net, the machine."""
         self.complaints.append(error)
         LOG.error("%s", log.line("halt", why=str(error)))
-        self.outbox.stop()
+        self.queue.stop()
         # Where nothing can be written down, a verdict is of no use.
         self.halt.halt(None, hearing=GRACE if isinstance(error, StorageError) else math.inf)
         self.wake()
@@ -54,12 +54,12 @@ class Ending:
         if self.halt.begun():
             self.wake()
         if self.halt.signals.came():
-            self.outbox.stop()
+            self.queue.stop()
         now = time.monotonic()
         if now - self._synced >= SYNC_SECONDS:
             self._synced = now
             try:
-                self.ledger.sync()
+                self.journal.sync()
             except PopfetchError as error:  # the others have to end first, each by himself
                 self.fail(error)
 

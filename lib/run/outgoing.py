@@ -14,7 +14,7 @@ from threading import Event
 
 from lib.config import helo
 from lib.config.settings import HostPort, Settings
-from lib.errors import PeerError, PopfetchError, TlsError
+from lib.errors import PopfetchError, ProtocolError, TlsError
 from lib.net.dialogue import Command, Dialogue
 from lib.net.wire import Trust, Wire
 from lib.report import log
@@ -77,7 +77,7 @@ class Outgoing:
         wire = Wire.connect(server.host, server.port, LIMIT, self._stopped.is_set)
         wire.whole = True
         try:
-            dialogue = Dialogue(smtp.Framer())
+            dialogue = Dialogue(smtp.SmtpFramer())
             _must(wire, dialogue, smtp.GREETING)
             features = self._hello(wire, dialogue)
             if encrypted and b"STARTTLS" in features:
@@ -88,7 +88,7 @@ class Outgoing:
             commands = [smtp.etrn(domain.encode()) for domain in self._settings.pf_etrn]
             for command, reply in _replies(wire, dialogue, *commands):
                 level = logging.INFO if verdict.fine(Phase.HELLO, reply.code) else logging.WARNING
-                LOG.log(level, "%s", log.line("outgoing", etrn=str(server), asked=command.told, reply=reply.words))
+                LOG.log(level, "%s", log.line("outgoing", etrn=str(server), asked=command.told, reply=reply.text))
             wire.send(smtp.QUIT.line)  # its answer is not worth a round trip
         finally:
             wire.close()
@@ -99,10 +99,10 @@ class Outgoing:
 
 
 def _must(wire: Wire, dialogue: Dialogue[Reply], command: Command) -> Reply:
-    """Return the reply to *command*; PeerError if it refuses."""
+    """Return the reply to *command*; ProtocolError if it refuses."""
     ((_, reply),) = _replies(wire, dialogue, command)
     if not verdict.fine(Phase.HELLO, reply.code):
-        raise PeerError(f"{command.told} was refused: {visible(reply.words)}")
+        raise ProtocolError(f"{command.told} was refused: {visible(reply.text)}")
     return reply
 
 

@@ -1,4 +1,4 @@
-"""Carry errands over one connection after the other, and tell of every recipient what the receiver said.
+"""Carry delivery requests over one connection after the other, and tell of every recipient what the receiver said.
 
 With PIPELINING an envelope is one group, and the content of one message goes out with the envelope of the next: one
 round trip a message. What a reply means is the verdict table's matter, what a transaction comes to the transaction's;
@@ -14,14 +14,14 @@ from collections import deque
 from dataclasses import replace
 from functools import partial
 
-from lib.delivery.queued import Answer, Cause, Errand, Result, Work
-from lib.errors import LostError, PeerError, PopfetchError, ReceiverError, SilenceError, StoppedError
+from lib.delivery.queued import Cause, DeliveryAttempt, DeliveryRequest, RecipientStatus, Work
+from lib.errors import ConnectionLostError, PeerTimeoutError, PopfetchError, ProtocolError, ReceiverError, StoppedError
 from lib.report import log
 from lib.smtp import exchange, smtp
 from lib.smtp.exchange import MOST_REFUSALS
 from lib.smtp.health import Health
-from lib.smtp.session import Courier
-from lib.smtp.transaction import State, Transaction
+from lib.smtp.session import Session
+from lib.smtp.transaction import Transaction, TransactionState
 from lib.smtp.verdict import Next, Past, Then
 from lib.visible import visible
 
@@ -37,56 +37,56 @@ NOTHING: frozenset[bytes] = frozenset()
 
 
 class Deliver:
-    """One courier's work: a connection at a time, and what is on its way over it."""
+    """One delivery thread's work: a connection at a time, and what is on its way over it."""
 
-    def __init__(self, courier: Courier, health: Health, work: Work) -> None:
-        """Use *courier*, which may be open already."""
-        self._courier = courier
+    def __init__(self, session: Session, health: Health, work: Work) -> None:
+        """Use *session*, which may be open already."""
+        self._session = session
         self._health = health
         self._work = work
-        self._todo: deque[Errand] = deque()
+        self._todo: deque[DeliveryRequest] = deque()
         self._announced: deque[Transaction] = deque()
         self._in_hand: Transaction | None = None
         self._limit = 0  # messages that this connection may carry
         self._left = False  # the one before worked, and was ended by us
 
     def run(self) -> None:
-        """Carry errands until there are no more.
+        """Carry delivery requests until there are no more.
 
         Raises ReceiverError when this connection, or the receiver, is refused; StoppedError when the pass is halted and
         this connection has had its time. What was not decided by then is given back.
         """
-        self._health.opens(self._courier)
+        self._health.opens(self._session)
         try:
-            while (errand := self._next()) is not None:
-                self._serve(errand)
+            while (request := self._next()) is not None:
+                self._serve(request)
         except PopfetchError:
             raise
         except Exception:
             if self._in_hand is not None:  # a bug of ours: the message must not be carried round for ever
-                self._work.broke(self._in_hand.errand.parcel, "a bug of this program")
+                self._work.broke(self._in_hand.request.queued, "a bug of this program")
                 self._announced = deque(one for one in self._announced if one is not self._in_hand)
             raise
         finally:
-            for errand in reversed((*(one.errand for one in self._announced), *self._todo)):
-                self._work.give_back(errand)
-            self._courier.close()
-            self._health.ended(self._courier)
+            for request in reversed((*(one.request for one in self._announced), *self._todo)):
+                self._work.give_back(request)
+            self._session.close()
+            self._health.ended(self._session)
 
-    def _next(self) -> Errand | None:
+    def _next(self) -> DeliveryRequest | None:
         self._in_hand = None
         if self._todo and not self._work.stopped:
             return self._todo.popleft()
         return None if self._todo else self._work.take()
 
-    def _serve(self, errand: Errand) -> None:
-        """Carry *errand*, and whatever follows it over the same connection."""
+    def _serve(self, request: DeliveryRequest) -> None:
+        """Carry *request*, and whatever follows it over the same connection."""
         try:
             self._make_ready()
         except PopfetchError:
-            self._todo.appendleft(errand)
+            self._todo.appendleft(request)
             raise
-        self._announce(errand, behind=False)
+        self._announce(request, behind=False)
         while self._announced:
             transaction = self._announced[0]
             self._in_hand = transaction
@@ -96,41 +96,41 @@ class Deliver:
             except StoppedError:
                 self._stopped(transaction)
                 raise
-            except (LostError, PeerError) as error:
-                slow = isinstance(error, SilenceError)
-                transaction.broken(str(error).encode(), nonsense=isinstance(error, PeerError))
+            except (ConnectionLostError, ProtocolError) as error:
+                slow = isinstance(error, PeerTimeoutError)
+                transaction.broken(str(error).encode(), nonsense=isinstance(error, ProtocolError))
             self._conclude(transaction, slow=slow)
 
     # --- the connection ---------------------------------------------------------------------------------------------
 
     def _make_ready(self) -> None:
         """See to it that there is a connection that takes a message. ReceiverError, StoppedError."""
-        courier = self._courier
-        if courier.connected and (self._worn or courier.spoilt):
+        session = self._session
+        if session.connected and (self._worn or session.spoilt):
             self._left = self._worn
-            courier.close()
-        if not courier.connected:
-            if self._left and not self._health.others(courier):
-                courier.reopen()
+            session.close()
+        if not session.connected:
+            if self._left and not self._health.others(session):
+                session.reopen()
             else:
-                courier.open()
-        if not courier.begun:
+                session.open()
+        if not session.begun:
             self._limit = self._health.limit()
 
     @property
     def _worn(self) -> bool:
         """Say whether this connection should carry nothing more."""
-        courier = self._courier
-        return courier.refusals >= MOST_REFUSALS or 0 < self._limit <= courier.taken
+        session = self._session
+        return session.refusals >= MOST_REFUSALS or 0 < self._limit <= session.taken
 
-    def _announce(self, errand: Errand, *, behind: bool) -> None:
-        courier = self._courier
-        transaction = Transaction(errand, courier.features, courier.way.spare)
+    def _announce(self, request: DeliveryRequest, *, behind: bool) -> None:
+        session = self._session
+        transaction = Transaction(request, session.features, session.way.spare)
         transaction.begin(Past(behind=behind))
         self._announced.append(transaction)
-        if courier.pipelining and transaction.commands:
-            resets = (smtp.RSET,) if courier.unreset and not behind else ()
-            courier.dialogue.ask(*resets, *transaction.commands)
+        if session.pipelining and transaction.commands:
+            resets = (smtp.RSET,) if session.unreset and not behind else ()
+            session.dialogue.ask(*resets, *transaction.commands)
 
     # --- a transaction ----------------------------------------------------------------------------------------------
 
@@ -138,28 +138,28 @@ class Deliver:
         """Bring a transaction to its verdicts; the next one's envelope goes out with its content."""
         if not transaction.commands:
             return
-        courier, health = self._courier, self._health
-        fresh, behind, unreset = not courier.begun, transaction.past.behind, courier.unreset
-        others = fresh and not transaction.errand.turned_away and health.others(courier)
+        session, health = self._session, self._health
+        fresh, behind, unreset = not session.begun, transaction.past.behind, session.unreset
+        others = fresh and not transaction.request.turned_away and health.others(session)
         # The second time in a row it may be the connection all the same, of a receiver with the same words for both.
-        afresh = health.said_afresh if courier.just_taken else NOTHING
-        transaction.begin(Past(fresh, courier.taken > 0, 0, health.passed, others, behind, unreset, False, afresh))
-        courier.begun += 1
-        exchange.hear_envelope(courier, transaction)
-        if transaction.state is State.CONTENT:
-            courier.must_be_in_step()
-            if exchange.send_content(courier, transaction, self._work.body(transaction.errand.parcel)):
+        afresh = health.said_afresh if session.just_taken else NOTHING
+        transaction.begin(Past(fresh, session.taken > 0, 0, health.passed, others, behind, unreset, False, afresh))
+        session.begun += 1
+        exchange.hear_envelope(session, transaction)
+        if transaction.state is TransactionState.CONTENT:
+            session.must_be_in_step()
+            if exchange.send_content(session, transaction, self._work.body(transaction.request.queued)):
                 self._announce_the_next()
-                exchange.hear_verdicts(courier, transaction, partial(self._told, transaction))
-        elif transaction.state is State.NOBODY:
-            transaction.hear_lone_dot(courier.ask(smtp.LONE_DOT))
-        elif courier.broken and not transaction.past.fresh:
+                exchange.hear_verdicts(session, transaction, partial(self._told, transaction))
+        elif transaction.state is TransactionState.NOBODY:
+            transaction.hear_lone_dot(session.ask(smtp.LONE_DOT))
+        elif session.broken and not transaction.past.fresh:
             transaction.misled()
 
     def _announce_the_next(self) -> None:
-        courier = self._courier
-        last = courier.refusals >= MOST_REFUSALS or 0 < self._limit <= courier.taken + 1
-        if last or self._health.alone or not courier.pipelining:
+        session = self._session
+        last = session.refusals >= MOST_REFUSALS or 0 < self._limit <= session.taken + 1
+        if last or self._health.alone or not session.pipelining:
             return
         follower = self._todo.popleft() if self._todo else self._work.poll()
         if follower is not None:
@@ -168,49 +168,49 @@ class Deliver:
     def _told(self, transaction: Transaction, who: bytes) -> None:
         """Have a verdict of LMTP written down while others are still to come."""
         left = tuple(one for one in transaction.accepted if one not in transaction.answers)
-        self._tell(transaction.errand, {who: transaction.answers[who]}, left)
+        self._tell(transaction.request, {who: transaction.answers[who]}, left)
 
     # --- what it comes to -------------------------------------------------------------------------------------------
 
-    def _tell(self, errand: Errand, answers: dict[bytes, Answer], left: tuple[bytes, ...]) -> None:
+    def _tell(self, request: DeliveryRequest, answers: dict[bytes, RecipientStatus], left: tuple[bytes, ...]) -> None:
         """Have answers written down; what follows from them is done next."""
         if answers:
-            self._todo.extend(self._work.heard(Result(errand, answers, left)))
+            self._todo.extend(self._work.heard(DeliveryAttempt(request, answers, left)))
 
     def _conclude(self, transaction: Transaction, *, slow: bool) -> None:
         """Tell what a transaction came to, and do what follows for connection and message."""
-        courier = self._courier
+        session = self._session
         self._announced.popleft()
         if transaction.closes:
-            self._left = transaction.end.then in WORN and not transaction.end.words
+            self._left = transaction.end.then in WORN and not transaction.end.text
             if transaction.end.then in MUTE:
-                courier.abandon()
+                session.abandon()
             else:
-                courier.close()
-            self._todo.extendleft(reversed([one.errand for one in self._announced]))
+                session.close()
+            self._todo.extendleft(reversed([one.request for one in self._announced]))
             self._announced.clear()
         else:
-            courier.unreset = transaction.unreset
-        courier.just_taken = transaction.taken
+            session.unreset = transaction.unreset
+        session.just_taken = transaction.taken
         if transaction.said_afresh:
             self._health.heard_afresh(transaction.said_afresh)
         result = transaction.result()
         if transaction.end.then in OF_THE_MESSAGE:
             self._failed(transaction, result, slow=slow)
             return
-        self._tell(result.errand, result.answers, result.left)
+        self._tell(result.request, result.answers, result.left)
         if transaction.taken:
-            courier.taken += 1
-            self._health.taken(transaction.errand, courier.taken)
+            session.taken += 1
+            self._health.taken(transaction.request, session.taken)
         if result.left:
-            self._go_on(transaction, replace(result.errand, recipients=result.left))
+            self._go_on(transaction, replace(result.request, recipients=result.left))
 
-    def _go_on(self, transaction: Transaction, rest: Errand) -> None:
+    def _go_on(self, transaction: Transaction, rest: DeliveryRequest) -> None:
         """Ask those who are left, over this connection or the next; ReceiverError where that cannot be."""
-        then, words = transaction.end.then, transaction.end.words
+        then, words = transaction.end.then, transaction.end.text
         self._todo.appendleft(rest)
         if then is Then.USED_UP and words:
-            rest.used_up = self._courier.taken
+            rest.used_up = self._session.taken
             self._note("used up", words)
         elif then is Then.TURNED_AWAY:
             rest.turned_away = True
@@ -219,10 +219,10 @@ class Deliver:
             self._health.condemn()
             raise ReceiverError(f"the receiver takes no mail now: {visible(words)}{transaction.end.hint}")
 
-    def _failed(self, transaction: Transaction, result: Result, *, slow: bool) -> None:
+    def _failed(self, transaction: Transaction, result: DeliveryAttempt, *, slow: bool) -> None:
         """Put off a message that was not taken: at once to a new connection, behind all others, or to a later pass."""
-        rest = replace(result.errand, recipients=result.left)
-        then, words, fresh = transaction.end.then, transaction.end.words, transaction.past.fresh
+        rest = replace(result.request, recipients=result.left)
+        then, words, fresh = transaction.end.then, transaction.end.text, transaction.past.fresh
         if then is Then.OUT_OF_STEP and transaction.past.behind:
             self._health.stumbled()
         if then in BREAKS:
@@ -233,12 +233,12 @@ class Deliver:
         if found is Next.AT_ONCE:
             self._todo.appendleft(rest)
             return
-        owed = dict.fromkeys(result.left, Answer("owed", words, Cause.MESSAGE))
+        deferred = dict.fromkeys(result.left, RecipientStatus("owed", words, Cause.MESSAGE))
         if then in BREAKS:
-            self._work.broke(rest.parcel, words.decode("utf-8", "backslashreplace"))
+            self._work.broke(rest.queued, words.decode("utf-8", "backslashreplace"))
             rest.broke = True
         behind = found is Next.BEHIND
-        self._tell(rest, result.answers | owed, result.left if behind else ())
+        self._tell(rest, result.answers | deferred, result.left if behind else ())
         if behind:
             self._work.put_behind(rest)
         if found is Next.STOPS:
@@ -247,12 +247,12 @@ class Deliver:
 
     def _stopped(self, transaction: Transaction) -> None:
         """Leave all as it is: who was halted tells nothing of the receiver, or of a message whose dot is not out."""
-        self._courier.abandon()
-        if transaction.state is State.DOTTED:
+        self._session.abandon()
+        if transaction.state is TransactionState.DOTTED:
             self._announced.popleft()
             transaction.in_doubt()
             result = transaction.result()
-            self._tell(transaction.errand, result.answers, result.left)
+            self._tell(transaction.request, result.answers, result.left)
 
     def _note(self, what: str, words: bytes) -> None:
-        LOG.info("%s", log.line("courier", note=what, messages=self._courier.taken, words=words))
+        LOG.info("%s", log.line("delivery", note=what, messages=self._session.taken, words=words))

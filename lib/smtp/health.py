@@ -6,7 +6,7 @@ Thread-safe. Nothing here judges: the verdict table says what a failure means, g
 from threading import Lock
 from typing import NamedTuple
 
-from lib.delivery.queued import Errand
+from lib.delivery.queued import DeliveryRequest
 from lib.smtp import verdict
 from lib.smtp.verdict import Failure, Next, Then
 
@@ -74,30 +74,30 @@ class Health:
         """Say whether a message was taken in this pass."""
         return self._passed
 
-    def taken(self, errand: Errand, carried: int) -> None:
+    def taken(self, request: DeliveryRequest, carried: int) -> None:
         """Note that a message was taken, the *carried*-th over its connection; that may prove a limit, or refute it."""
-        if self._passed and not (self._row or errand.used_up or self._learned.limit):
+        if self._passed and not (self._row or request.used_up or self._learned.limit):
             return  # as with most of them
         with self._lock:
             self._passed = True
             if 0 < self._learned.limit < carried:
                 self._learned, self._proofs = self._learned._replace(limit=0), {}
             self._row.clear()
-            if errand.used_up:
-                proofs = self._proofs[errand.used_up] = self._proofs.get(errand.used_up, 0) + 1
+            if request.used_up:
+                proofs = self._proofs[request.used_up] = self._proofs.get(request.used_up, 0) + 1
                 if proofs >= PROOFS:
-                    self._learned = self._learned._replace(limit=errand.used_up)
+                    self._learned = self._learned._replace(limit=request.used_up)
 
-    def failed(self, errand: Errand, then: Then, *, fresh: bool, slow: bool, advice: str = "") -> Next:
+    def failed(self, request: DeliveryRequest, then: Then, *, fresh: bool, slow: bool, advice: str = "") -> Next:
         """Note that a message was not taken now, and return what becomes of it; *advice* names a setting that may help.
 
         A receiver that was silent (*slow*) is not given more chances because the pass before gave it few.
         """
-        key = errand.parcel.account, errand.parcel.key
+        key = request.queued.account, request.queued.key
         with self._lock:
             self._advice = self._advice or advice
             enough = verdict.ENOUGH if slow else verdict.enough(self._learned.stopped)
-            failure = Failure(then, errand.tried, fresh, len(self._row - {key}), enough)
+            failure = Failure(then, request.tried, fresh, len(self._row - {key}), enough)
             found = verdict.weigh(failure)
             if verdict.counts(failure):
                 self._row.add(key)

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from lib.auth import sasl
-from lib.errors import PeerError
+from lib.errors import ProtocolError
 from lib.net.dialogue import Command
 from lib.smtp import smtp
 
@@ -32,7 +32,7 @@ def mechanisms(offered: Collection[bytes], *, encrypted: bool, local: bool) -> l
     return known if local and not encrypted else known[:1]
 
 
-class Login:
+class LoginAttempt:
     """One login by one mechanism."""
 
     def __init__(self, mechanism: bytes, login: sasl.Login) -> None:
@@ -57,15 +57,15 @@ class Login:
         return smtp.secret(*words, shown=f"AUTH {self._mechanism.decode()} ***")
 
     def answer(self, challenge: bytes) -> Command:
-        """Return what answers *challenge*, base64 as received. PeerError for one that nothing answers."""
+        """Return what answers *challenge*, base64 as received. ProtocolError for one that nothing answers."""
         if self._scram is not None:
             try:
                 heard = b64decode(challenge.strip(), validate=True)
             except (Base64Error, ValueError):
-                raise PeerError("a challenge that is not base64") from None
+                raise ProtocolError("a challenge that is not base64") from None
             return smtp.secret(b64encode(self._scram.respond(heard)), shown="***")
         if not self._steps:
-            raise PeerError("a challenge behind the last one")
+            raise ProtocolError("a challenge behind the last one")
         return smtp.secret(sasl.respond(self._steps.pop(0), self._login, challenge), shown="***")
 
 

@@ -12,12 +12,20 @@ from typing import NamedTuple
 from lib.auth import sasl
 from lib.config import helo, password
 from lib.config.settings import HostPort, Settings, Tls, UnixPath
-from lib.errors import BusyError, LostError, PeerError, ReceiverError, SilenceError, StoppedError, TlsError
+from lib.errors import (
+    BusyError,
+    ConnectionLostError,
+    PeerTimeoutError,
+    ProtocolError,
+    ReceiverError,
+    StoppedError,
+    TlsError,
+)
 from lib.halt import Deadline, Halt, Stop, never
 from lib.net.dialogue import Command, Dialogue
 from lib.net.wire import Trust, Wire
 from lib.smtp import smtp, verdict
-from lib.smtp.login import Login, mechanisms
+from lib.smtp.login import LoginAttempt, mechanisms
 from lib.smtp.smtp import Features, Reply
 from lib.smtp.verdict import Phase, Then
 from lib.visible import visible
@@ -36,7 +44,7 @@ HINTS = {
 LOOPBACK = re.compile(r"127\.|::1$|$")
 
 
-class Way(NamedTuple):
+class Receiver(NamedTuple):
     """How to reach the receiver: pf_smtp_*; *patience* is how many seconds a verdict may take."""
 
     place: HostPort | UnixPath
@@ -53,7 +61,7 @@ class Way(NamedTuple):
         return str(self.place)
 
 
-def way(settings: Settings, stop: Stop = never) -> Way:
+def receiver(settings: Settings, stop: Stop = never) -> Receiver:
     """Return how to reach the receiver. SettingsError when its password is not to be had, StoppedError."""
     login = None
     if settings.pf_smtp_user is not None and settings.pf_smtp_password is not None:
@@ -64,20 +72,20 @@ def way(settings: Settings, stop: Stop = never) -> Way:
     name = settings.pf_helo_name or helo.full_name()
     spare = settings.pf_dflt_address or helo.address(settings)
     tls, authorities = settings.pf_smtp_tls, settings.pf_tls_ca
-    return Way(server, lmtp, tls, authorities, login, patience, name, spare.encode())
+    return Receiver(server, lmtp, tls, authorities, login, patience, name, spare.encode())
 
 
-class Courier:
+class Session:
     """One connection; asks and hears, and knows nothing of messages."""
 
-    def __init__(self, way: Way, halt: Halt | None = None) -> None:
+    def __init__(self, receiver: Receiver, halt: Halt | None = None) -> None:
         """Remember; open() connects. *halt* ends its waits, but for a verdict not at once."""
-        self.way = way
+        self.way = receiver
         self._halt = halt or Halt()
         self.features = Features({})
-        self.dialogue: Dialogue[Reply] = Dialogue(smtp.Framer())
+        self.dialogue: Dialogue[Reply] = Dialogue(smtp.SmtpFramer())
         self.wire: Wire | None = None
-        self.broken: PeerError | None = None  # by words that nobody asked for, or that are none
+        self.broken: ProtocolError | None = None  # by words that nobody asked for, or that are none
         self.begun = self.taken = self.refusals = 0  # transactions, messages and refused commands of this connection
         self.just_taken = False  # the message before this one
         self.unreset = False  # the receiver may still hold a transaction
@@ -107,10 +115,10 @@ class Courier:
         self._greeting = False
         try:
             self._open()
-        except (LostError, PeerError, TlsError) as error:
+        except (ConnectionLostError, ProtocolError, TlsError) as error:
             self.close()
             told = f"the receiver does not take mail: {error}: see pf_smtp_server and pf_smtp_tls"
-            left = type(error) is LostError and not self._greeting
+            left = type(error) is ConnectionLostError and not self._greeting
             raise (BusyError if left else ReceiverError)(told) from error
         except (ReceiverError, StoppedError):
             self.close()
@@ -139,7 +147,7 @@ class Courier:
         self.begun = self.taken = self.refusals = 0
         if self.way.tls is Tls.IMPLICIT:
             self.wire.start_tls(self._trust())
-        self.dialogue = Dialogue(smtp.Framer())
+        self.dialogue = Dialogue(smtp.SmtpFramer())
         self._greeted()
         self._greeting = True
         self._hello()
@@ -153,9 +161,9 @@ class Courier:
     def _greeted(self) -> None:
         try:
             self._must(Phase.GREETING, smtp.GREETING)
-        except SilenceError as error:
+        except PeerTimeoutError as error:
             hint = "" if self.way.tls is Tls.IMPLICIT else "; does this port want pf_smtp_tls implicit?"
-            raise SilenceError(f"{error} (no greeting{hint})") from error
+            raise PeerTimeoutError(f"{error} (no greeting{hint})") from error
 
     def _trust(self) -> Trust:
         place = self.way.place
@@ -188,15 +196,15 @@ class Courier:
         names = mechanisms(self.features.mechanisms, encrypted=encrypted, local=local)
         if not names:
             raise ReceiverError(f"{self.way} offers no login that we know: see pf_smtp_user and pf_smtp_tls")
-        reply = self._try(Login(names[0], login))
+        reply = self._try(LoginAttempt(names[0], login))
         for name in names[1:]:
             if verdict.refuses_this_login(reply.code):
-                reply = self._try(Login(name, login))
+                reply = self._try(LoginAttempt(name, login))
         self._check(Phase.AUTH, reply)
         if verdict.asks_on(reply.code):
             raise ReceiverError(f"{self.way} does not end the login: see pf_smtp_user")
 
-    def _try(self, login: Login) -> Reply:
+    def _try(self, login: LoginAttempt) -> Reply:
         """Log in by one mechanism; return the last reply."""
         reply = self.ask(login.opening())
         while reply.code == smtp.CHALLENGE:
@@ -209,9 +217,9 @@ class Courier:
         return self._check(phase, self.ask(command))
 
     def _check(self, phase: Phase, reply: Reply) -> Reply:
-        if verdict.judge(phase, reply.code, reply.words) is not Then.GO:
+        if verdict.judge(phase, reply.code, reply.text) is not Then.GO:
             kind = BusyError if phase is Phase.GREETING and verdict.busy(reply.code) else ReceiverError
-            raise kind(f"{self.way} takes no mail now ({phase.name}: {visible(reply.words)}){HINTS[phase]}")
+            raise kind(f"{self.way} takes no mail now ({phase.name}: {visible(reply.text)}){HINTS[phase]}")
         return reply
 
     def ask(self, command: Command) -> Reply:
@@ -222,48 +230,48 @@ class Courier:
         return reply
 
     def hear(self) -> tuple[Command, Reply]:
-        """Return the next reply and what it answers, in order; LostError, SilenceError, PeerError.
+        """Return the next reply and what it answers, in order; ConnectionLostError, PeerTimeoutError, ProtocolError.
 
         What was said before the receiver broke the protocol counts: it may be the 250 for a message.
         """
         if self.wire is None:
-            raise LostError(f"{self.way}: not connected")
+            raise ConnectionLostError(f"{self.way}: not connected")
         while not self._heard:
             self.must_be_in_step()
             try:
                 self._heard.extend(self.wire.step(self.dialogue))
-            except PeerError as error:
+            except ProtocolError as error:
                 self.broken = error
         command, reply = self._heard.popleft()
         self.refusals += verdict.refused(reply.code)
         return command, reply
 
     def must_be_in_step(self) -> None:
-        """Raise PeerError if the receiver has said what nobody asked for."""
+        """Raise ProtocolError if the receiver has said what nobody asked for."""
         if self.broken is not None:
             raise self.broken
 
     def send(self, octets: bytes) -> None:
-        """Send content. LostError, StoppedError."""
+        """Send content. ConnectionLostError, StoppedError."""
         if self.wire is None:
-            raise LostError(f"{self.way}: not connected")
+            raise ConnectionLostError(f"{self.way}: not connected")
         self.wire.send(octets)
 
     def be_patient(self, seconds: float) -> None:
         """Wait so long for whatever is owed next."""
         if self.wire is not None:
-            self.wire.silence = seconds
+            self.wire.read_timeout = seconds
 
     def await_verdict(self, yes: bool) -> None:
         """Be as patient as the wait for a verdict asks, for a copy more may hang on it; or no longer."""
         if self.wire is not None:
-            self.wire.silence = self.way.patience if yes else SILENCE
+            self.wire.read_timeout = self.way.patience if yes else SILENCE
             self.wire.stop = self._halt.deaf if yes else self._halt.overdue
 
     def close(self) -> None:
         """Close; a QUIT is sent if nothing is owed, its answer not waited for. Never raises."""
         if self.wire is not None and self.dialogue.idle and self.broken is None:
-            with suppress(LostError, StoppedError):
+            with suppress(ConnectionLostError, StoppedError):
                 self.wire.send(smtp.QUIT.line)
         self.abandon()
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from lib.errors import PeerError
+from lib.errors import ProtocolError
 from lib.net.dialogue import Command, spoken
 from lib.visible import visible
 
@@ -29,12 +29,12 @@ class Reply(NamedTuple):
     last: bool = True  # it comes in one piece
 
     @property
-    def words(self) -> bytes:
+    def text(self) -> bytes:
         """The reply as one line, code first."""
         return b"%d %b" % (self.code, b" ".join(self.lines))
 
 
-class Framer:
+class SmtpFramer:
     """Cuts replies; lines may end in a lone LF, for the receiver is ours and old ones do that."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Framer:
                 lines, self._lines, self._size = tuple(self._lines), [], 0
                 return Reply(code, lines)
         if self._size > MAX_REPLY or len(self._buffer) - self._at > MAX_LINE:
-            raise PeerError("a reply without end")
+            raise ProtocolError("a reply without end")
         return None
 
 
@@ -82,8 +82,8 @@ def _read(line: bytes) -> tuple[int, bool, bytes]:
     return int(match[1]), match[2] == b"-", match[3] or b""
 
 
-def _none(line: bytes) -> PeerError:
-    return PeerError(f"a reply that is none: '{visible(line, SHOWN)}'")
+def _none(line: bytes) -> ProtocolError:
+    return ProtocolError(f"a reply that is none: '{visible(line, SHOWN)}'")
 
 
 CHALLENGE = 334  # the code by which AUTH goes on (RFC 4954 section 4)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import NamedTuple
 
-from lib.delivery.queued import Answer, Cause, Errand, Result
+from lib.delivery.queued import Cause, DeliveryAttempt, DeliveryRequest, RecipientStatus
 from lib.net.dialogue import Command
 from lib.smtp import smtp, verdict
 from lib.smtp.smtp import Features, Reply
@@ -23,16 +23,16 @@ IN_DOUBT = b"connection lost after the final dot; it may have been taken"
 NO_UTF8 = b"553 5.6.7 the receiver offers no SMTPUTF8 for this address"
 TOO_LARGE = b"552 5.3.4 larger than the %d octets that the receiver takes"
 
-ACCEPTED, OWED, REFUSED = "accepted", "owed", "refused"
+ACCEPTED, DEFERRED, REFUSED = "accepted", "owed", "refused"
 
 # What a recipient is told to be by a verdict that decides, and what that was about.
 ANSWERS = {
     Then.GO: (ACCEPTED, Cause.RECIPIENT),
-    Then.DEFER_RECIPIENT: (OWED, Cause.RECIPIENT),
+    Then.DEFER_RECIPIENT: (DEFERRED, Cause.RECIPIENT),
     Then.REFUSE_RECIPIENT: (REFUSED, Cause.RECIPIENT),
-    Then.DEFER_MESSAGE: (OWED, Cause.MESSAGE),
+    Then.DEFER_MESSAGE: (DEFERRED, Cause.MESSAGE),
     Then.REFUSE_CONTENT: (REFUSED, Cause.CONTENT),
-    Then.IN_DOUBT: (OWED, Cause.DOUBT),
+    Then.IN_DOUBT: (DEFERRED, Cause.DOUBT),
 }
 # What ends a transaction at once: nothing more of it is said or heard.
 ENDS = {Then.RECEIVER_DOWN, Then.TURNED_AWAY, Then.OUT_OF_STEP, Then.BREAK_OFF}
@@ -42,7 +42,7 @@ WAIT_AND_SEE = {Then.ANOTHER_TRANSACTION, Then.USED_UP, Then.NEXT_SENDER}
 CLOSES = {*ENDS, Then.USED_UP}
 
 
-class State(Enum):
+class TransactionState(Enum):
     """What the receiver holds of a transaction."""
 
     UNASKED = auto()  # nothing was heard of it
@@ -60,33 +60,35 @@ class End(NamedTuple):
     """How a transaction ended: what follows, the receiver's words, and the setting that may help."""
 
     then: Then
-    words: bytes = b""
+    text: bytes = b""
     hint: str = ""
 
 
-DECIDED = {State.REFUSED, State.NOBODY, State.OVER, State.LEFT_OPEN}
+DECIDED = {TransactionState.REFUSED, TransactionState.NOBODY, TransactionState.OVER, TransactionState.LEFT_OPEN}
 
 
 class Transaction:
-    """One attempt at an errand, before one receiver."""
+    """One attempt at a delivery request, before one receiver."""
 
-    def __init__(self, errand: Errand, offered: Features, spare: bytes = b"") -> None:
+    def __init__(self, request: DeliveryRequest, offered: Features, spare: bytes = b"") -> None:
         """Choose whom it is for, by what the receiver offered; *spare* is the last sender to be tried."""
         utf8 = b"SMTPUTF8" in offered
-        self.errand = self._again = errand
-        self.sender = errand.sender if utf8 or errand.sender.isascii() else b""
+        self.request = self._again = request
+        self.sender = request.sender if utf8 or request.sender.isascii() else b""
         self._spare = spare if utf8 or spare.isascii() else b""
-        first, self._rest = errand.recipients[: errand.most], errand.recipients[errand.most :]
+        first, self._rest = request.recipients[: request.most], request.recipients[request.most :]
         self.asked = [who for who in first if utf8 or who.isascii()]
-        self.answers = {who: Answer(REFUSED, NO_UTF8) for who in first if not (utf8 or who.isascii())}
+        self.answers = {who: RecipientStatus(REFUSED, NO_UTF8) for who in first if not (utf8 or who.isascii())}
         self.accepted: list[bytes] = []
-        self._held: dict[bytes, tuple[Then, Answer]] = {}  # whose reply means what it means by those of the others
-        self.state = State.UNASKED
+        self._held: dict[
+            bytes, tuple[Then, RecipientStatus]
+        ] = {}  # whose reply means what it means by those of the others
+        self.state = TransactionState.UNASKED
         self.end = End(Then.GO)
         self.past = Past()
         self.said_afresh: set[bytes] = set()  # see Past
         self.closing = False  # the receiver has said that it closes the connection
-        if offered.size and errand.size > offered.size:
+        if offered.size and request.size > offered.size:
             self._decide(self.asked, Then.REFUSE_CONTENT, TOO_LARGE % offered.size)
             self.asked = []
         self.commands = self._commands(offered) if self.asked else []
@@ -94,8 +96,8 @@ class Transaction:
     def _commands(self, offered: Features) -> list[Command]:
         """Return MAIL, the RCPTs and DATA."""
         utf8 = not all(address.isascii() for address in (self.sender, *self.asked))
-        eightbit = self.errand.parcel.eightbit
-        extras = smtp.parameters(offered, size=self.errand.size, eightbit=eightbit, utf8=utf8)
+        eightbit = self.request.queued.eightbit
+        extras = smtp.parameters(offered, size=self.request.size, eightbit=eightbit, utf8=utf8)
         return [smtp.mail(self.sender, tuple(extras)), *map(smtp.rcpt, self.asked), smtp.DATA]
 
     # --- what is heard ----------------------------------------------------------------------------------------------
@@ -113,23 +115,23 @@ class Transaction:
         """Note the reply to MAIL; say whether the recipients may be asked."""
         then = self._judged(Phase.MAIL, reply)
         if then is Then.GO:
-            self.state = State.OPEN
+            self.state = TransactionState.OPEN
             if self.past.unreset:  # to MAIL within a transaction it would have said 503
                 self.past = self.past._replace(unreset=False)
             return True
         if then is Then.USED_UP:
             self._end(then, reply)
         elif then not in ENDS:
-            self.state = State.REFUSED
+            self.state = TransactionState.REFUSED
             if then is Then.NEXT_SENDER:
                 self._next_sender([*self.asked, *self._rest], Then.REFUSE_RECIPIENT, reply)
             else:
-                self._fail(then, reply.words)
+                self._fail(then, reply.text)
         return False
 
     def hear_rcpt(self, who: bytes, reply: Reply) -> None:
         """Note the reply to the RCPT of *who*."""
-        if self.state is State.REFUSED:
+        if self.state is TransactionState.REFUSED:
             self._hear_unasked(reply)
             return
         then = self._judged(Phase.RCPT, reply)
@@ -140,7 +142,7 @@ class Transaction:
         elif then in WAIT_AND_SEE:
             self._held[who] = then, _for_now(then, reply)
         elif then not in ENDS:
-            self._decide([who], then, reply.words)
+            self._decide([who], then, reply.text)
 
     def _hear_unasked(self, reply: Reply) -> None:
         """Note what is said to a RCPT behind a refused MAIL: a recipient that it accepts belongs to something else."""
@@ -150,8 +152,8 @@ class Transaction:
 
     def no_data(self) -> None:
         """Note that DATA is not asked, for nobody was accepted."""
-        if self.state is State.OPEN:
-            self.state = State.LEFT_OPEN
+        if self.state is TransactionState.OPEN:
+            self.state = TransactionState.LEFT_OPEN
             self._nobody_accepted()
 
     def hear_data(self, reply: Reply) -> None:
@@ -161,23 +163,25 @@ class Transaction:
             return
         then = self._judged(Phase.DATA, reply)
         if then is Then.GO:
-            self.state = State.CONTENT
+            self.state = TransactionState.CONTENT
             if self._crowd >= CROWD:
-                self._again = replace(self.errand, most=len(self.accepted))
+                self._again = replace(self.request, most=len(self.accepted))
         elif then is Then.USED_UP:
             self._end(then, reply)
         elif then not in ENDS:
-            self.state = State.LEFT_OPEN
+            self.state = TransactionState.LEFT_OPEN
             self._refused_at_data(then, reply)
 
     def _hear_data_for_nobody(self, reply: Reply) -> None:
-        asked, self.closing = self.state is State.OPEN, self.closing or verdict.closing(reply.code)
+        asked, self.closing = self.state is TransactionState.OPEN, self.closing or verdict.closing(reply.code)
         content_due = verdict.fine(Phase.DATA, reply.code)
         if not (content_due or verdict.refused(reply.code)) or (content_due and self.past.unreset):
             # A lone dot would send the transaction that it holds: an empty message to somebody else.
             self._end(Then.OUT_OF_STEP, reply)
             return
-        self.state = State.NOBODY if content_due else State.LEFT_OPEN if asked else State.OVER
+        self.state = (
+            TransactionState.NOBODY if content_due else TransactionState.LEFT_OPEN if asked else TransactionState.OVER
+        )
         if asked:
             self._nobody_accepted()
 
@@ -199,20 +203,20 @@ class Transaction:
             self._next_sender(everybody, verdict.plainly(Phase.DATA, reply.code), reply)
         elif then is Then.ANOTHER_TRANSACTION:
             most = len(everybody) if self._crowd else (len(everybody) + 1) // 2
-            self._again = replace(self.errand, most=most)
+            self._again = replace(self.request, most=most)
         elif then is Then.DEFER_MESSAGE:
-            self._fail(then, reply.words)
+            self._fail(then, reply.text)
         else:
-            self._decide(everybody, then, reply.words)
+            self._decide(everybody, then, reply.text)
 
     def hear_lone_dot(self, reply: Reply) -> None:
         """Note the reply to a dot for nobody; whatever it is, it counts for nobody."""
         self.closing = self.closing or verdict.closing(reply.code)
-        self.state = State.OVER if verdict.fine(Phase.DOT, reply.code) else State.LEFT_OPEN
+        self.state = TransactionState.OVER if verdict.fine(Phase.DOT, reply.code) else TransactionState.LEFT_OPEN
 
     def dotted(self) -> None:
         """Note that the final dot goes out."""
-        self.state = State.DOTTED
+        self.state = TransactionState.DOTTED
 
     def hear_dot(self, reply: Reply) -> None:
         """Note what came after the final dot for all recipients together."""
@@ -220,11 +224,11 @@ class Transaction:
         if then is Then.IN_DOUBT:
             self.in_doubt()
         elif then not in ENDS:
-            self.state = State.OVER if then is Then.GO else State.LEFT_OPEN
+            self.state = TransactionState.OVER if then is Then.GO else TransactionState.LEFT_OPEN
             if then is Then.DEFER_MESSAGE:
-                self._fail(then, reply.words)
+                self._fail(then, reply.text)
             else:
-                self._decide(self.accepted, then, reply.words)
+                self._decide(self.accepted, then, reply.text)
 
     def hear_dot_for(self, who: bytes, reply: Reply) -> None:
         """Note what came after the final dot for *who*, as LMTP says it; for the last of them it is the end."""
@@ -233,13 +237,13 @@ class Transaction:
         if then is Then.IN_DOUBT:
             self.in_doubt()
         elif then not in ENDS:
-            self._decide([who], then, reply.words)
+            self._decide([who], then, reply.text)
             if who == self.accepted[-1]:
-                self._all_heard(reply.words)
+                self._all_heard(reply.text)
 
     def _all_heard(self, words: bytes) -> None:
-        self.state = State.OVER if self.taken else State.LEFT_OPEN
-        if not self.taken and any(self.answers[who].status == OWED for who in self.accepted):
+        self.state = TransactionState.OVER if self.taken else TransactionState.LEFT_OPEN
+        if not self.taken and any(self.answers[who].status == DEFERRED for who in self.accepted):
             self._fail(Then.DEFER_MESSAGE, words)
 
     def hear_last_words(self, reply: Reply) -> bool:
@@ -254,56 +258,60 @@ class Transaction:
     @property
     def may_be_cut_short(self) -> bool:
         """Say whether there will be less to ask on the next connection, or less was heard on it: else it never ends."""
-        return self.state is State.OPEN and (bool(self.answers) or not self.past.fresh or self._of_the_sender)
+        return self.state is TransactionState.OPEN and (
+            bool(self.answers) or not self.past.fresh or self._of_the_sender
+        )
 
     def cut_short(self) -> None:
         """Give up a connection that has heard too many refusals; who has no answer is left."""
-        self.end, self.state = End(Then.USED_UP), State.UNKNOWN
+        self.end, self.state = End(Then.USED_UP), TransactionState.UNKNOWN
         if self._of_the_sender:
             self._held_for_the_sender()
 
     def in_doubt(self) -> None:
         """Note that no verdict came for the final dot: owed, and not to be sent again in this pass."""
-        self.state = State.UNKNOWN
+        self.state = TransactionState.UNKNOWN
         self._decide([who for who in self.accepted if who not in self.answers], Then.IN_DOUBT, IN_DOUBT)
         if not self.taken:
             self._fail(Then.IN_DOUBT, IN_DOUBT)
 
     def misled(self) -> None:
         """Note that more came than was asked for: which reply was whose is not known."""
-        self.end, self.state = End(Then.OUT_OF_STEP, b"a reply that nobody asked for"), State.UNKNOWN
+        self.end, self.state = End(Then.OUT_OF_STEP, b"a reply that nobody asked for"), TransactionState.UNKNOWN
 
     def broken(self, why: bytes, *, nonsense: bool) -> None:
         """Note that the connection broke: it hung up, was silent, or (*nonsense*) said what is no reply."""
         if self.state in DECIDED:
             self.closing = True
             return
-        heard = Stage.BETWEEN if self.state is State.UNASKED else Stage.WITHIN
-        then = verdict.lost(Stage.DOTTED if self.state is State.DOTTED else heard, self.past, nonsense=nonsense)
+        heard = Stage.BETWEEN if self.state is TransactionState.UNASKED else Stage.WITHIN
+        then = verdict.lost(
+            Stage.DOTTED if self.state is TransactionState.DOTTED else heard, self.past, nonsense=nonsense
+        )
         if then is Then.IN_DOUBT:
             self.in_doubt()
         else:
-            self.end, self.state = End(then, why), State.UNKNOWN
+            self.end, self.state = End(then, why), TransactionState.UNKNOWN
 
     def _judged(self, phase: Phase, reply: Reply) -> Then:
         """Return what *reply* means; what ends the transaction is noted."""
         if verdict.fine(phase, reply.code):
             return Then.GO
         if self.past.fresh and reply.code in verdict.SAID_OF_MUCH:
-            self.said_afresh.add(verdict.gist(reply.words))
+            self.said_afresh.add(verdict.gist(reply.text))
         past = self.past._replace(accepted=len(self.accepted), crowded=self._crowd > 0)
-        then = verdict.judge(phase, reply.code, reply.words, past)
+        then = verdict.judge(phase, reply.code, reply.text, past)
         if then in ENDS:
             self._end(then, reply)
         return then
 
     def _end(self, then: Then, reply: Reply) -> None:
-        self.end = End(then, reply.words, verdict.hint(reply.code, reply.words))
-        self.state = State.UNKNOWN
+        self.end = End(then, reply.text, verdict.hint(reply.code, reply.text))
+        self.state = TransactionState.UNKNOWN
 
     def _decide(self, who: Iterable[bytes], then: Then, words: bytes) -> None:
         status, cause = ANSWERS[then]
-        self.answers.update((one, Answer(status, words, cause)) for one in who)
+        self.answers.update((one, RecipientStatus(status, words, cause)) for one in who)
 
     def _fail(self, then: Then, words: bytes) -> None:
         """Note that the message is not taken now: nobody is asked any further."""
@@ -315,17 +323,17 @@ class Transaction:
 
     def _next_sender(self, who: list[bytes], then: Then, reply: Reply) -> None:
         """Note that the sender is refused for *who*; where none is left to be tried, it is as the first was told."""
-        answer = Answer(ANSWERS[then][0], reply.words, Cause.SENDER)
+        answer = RecipientStatus(ANSWERS[then][0], reply.text, Cause.SENDER)
         self._sender_refused(dict.fromkeys(who, answer))
 
-    def _sender_refused(self, refusals: dict[bytes, Answer]) -> None:
-        senders = self.errand.senders
+    def _sender_refused(self, refusals: dict[bytes, RecipientStatus]) -> None:
+        senders = self.request.senders
         if senders is None:
             senders = tuple(dict.fromkeys((self.sender, b"", self._spare)))[1:]
-        first = refusals | {who: said for who, said in self.errand.refusals.items() if who in refusals}
+        first = refusals | {who: said for who, said in self.request.refusals.items() if who in refusals}
         if senders:
             self.end = End(Then.NEXT_SENDER)
-            self._again = replace(self.errand, sender=senders[0], senders=senders[1:], refusals=first)
+            self._again = replace(self.request, sender=senders[0], senders=senders[1:], refusals=first)
         else:
             self.answers.update(first)
             self._rest = tuple(who for who in self._rest if who not in first)
@@ -355,38 +363,38 @@ class Transaction:
     @property
     def known(self) -> bool:
         """Say whether it is known what the receiver holds."""
-        return self.state is not State.UNKNOWN
+        return self.state is not TransactionState.UNKNOWN
 
     @property
     def closes(self) -> bool:
         """Say whether the connection may carry nothing more."""
-        return self.closing or self.state is State.UNKNOWN
+        return self.closing or self.state is TransactionState.UNKNOWN
 
     @property
     def unreset(self) -> bool:
         """Say whether the receiver may still hold this transaction, or the one before."""
-        return self.past.unreset or self.state is State.LEFT_OPEN
+        return self.past.unreset or self.state is TransactionState.LEFT_OPEN
 
-    def result(self) -> Result:
+    def result(self) -> DeliveryAttempt:
         """Return the answers; the message is not decided while somebody is left."""
         answers, rest = self.answers, self._rest
         if self.end.then is Then.OUT_OF_STEP:  # which reply was whose is not known
-            answers = {who: said for who, said in answers.items() if said.words == NO_UTF8}
-            left = tuple(who for who in self.errand.recipients if who not in answers)
-            return Result(self.errand, answers, left)
-        if len(answers) == len(self.errand.recipients):
-            return Result(self._again, answers)
+            answers = {who: said for who, said in answers.items() if said.text == NO_UTF8}
+            left = tuple(who for who in self.request.recipients if who not in answers)
+            return DeliveryAttempt(self.request, answers, left)
+        if len(answers) == len(self.request.recipients):
+            return DeliveryAttempt(self._again, answers)
         if self.end.then not in CLOSES:
             decided = {who: said for who, (then, said) in self._held.items() if then is not Then.ANOTHER_TRANSACTION}
             answers = answers | decided if decided else answers
         left = (*(who for who in self.asked if who not in answers), *rest)
-        if len(left) + len(answers) != len(self.errand.recipients):
+        if len(left) + len(answers) != len(self.request.recipients):
             raise AssertionError("an attempt decides or leaves each of its recipients")
-        return Result(self._again, answers, left)
+        return DeliveryAttempt(self._again, answers, left)
 
 
-def _for_now(then: Then, reply: Reply) -> Answer:
+def _for_now(then: Then, reply: Reply) -> RecipientStatus:
     """Return what a recipient is told if nothing better comes of it."""
     if then is Then.NEXT_SENDER:
-        return Answer(ANSWERS[verdict.plainly(Phase.RCPT, reply.code)][0], reply.words, Cause.SENDER)
-    return Answer(OWED, reply.words)
+        return RecipientStatus(ANSWERS[verdict.plainly(Phase.RCPT, reply.code)][0], reply.text, Cause.SENDER)
+    return RecipientStatus(DEFERRED, reply.text)

@@ -36,7 +36,7 @@ class Doubt(Enum):
     PENDING = "the time was in doubt less than an hour ago"
 
 
-class Seen(NamedTuple):
+class ClockMemory(NamedTuple):
     """What a pass leaves for the next one: its reading, and since when the time is in doubt (None: it is not)."""
 
     reading: Reading
@@ -64,11 +64,11 @@ class Shift(NamedTuple):
 UNMOVED = Shift(0.0, 0.0, 0.0, 0.0)
 
 
-class Judged(NamedTuple):
+class ClockJudgement(NamedTuple):
     """What is to be thought of the time, what the next pass is to know, and how noted times move."""
 
     doubt: Doubt
-    seen: Seen
+    seen: ClockMemory
     shift: Shift
 
     @property
@@ -77,20 +77,22 @@ class Judged(NamedTuple):
         return self.doubt is Doubt.NONE
 
 
-def judge(before: Seen | None, now: Reading) -> Judged:
+def judge(before: ClockMemory | None, now: Reading) -> ClockJudgement:
     """Return what is to be thought of *now* after what the last pass saw; None: there was none."""
     if now.wall < EARLIEST:
-        return Judged(Doubt.EARLY, Seen(now, now.wall), _shift(before, now, _step(before, now), believed=False))
+        return ClockJudgement(
+            Doubt.EARLY, ClockMemory(now, now.wall), _shift(before, now, _step(before, now), believed=False)
+        )
     step = _step(before, now)
     doubt = _doubt(before, now, step)
     since = now.wall if doubt.value else before.doubtful_since if before is not None else None
     if doubt is Doubt.NONE and since is not None and now.wall - since < CONFIRMED:
         doubt = Doubt.PENDING
-    seen = Seen(now, since if doubt.value else None)
-    return Judged(doubt, seen, _shift(before, now, step, believed=True))
+    seen = ClockMemory(now, since if doubt.value else None)
+    return ClockJudgement(doubt, seen, _shift(before, now, step, believed=True))
 
 
-def _step(before: Seen | None, now: Reading) -> float:
+def _step(before: ClockMemory | None, now: Reading) -> float:
     """Return by how much the wall clock was set since *before*, 0 where nobody can tell or it is no matter."""
     if before is None or not _one_boot(before.reading, now):
         return 0.0
@@ -102,7 +104,7 @@ def _one_boot(past: Reading, now: Reading) -> bool:
     return bool(now.boot) and now.boot == past.boot and now.up >= past.up
 
 
-def _doubt(before: Seen | None, now: Reading, step: float) -> Doubt:
+def _doubt(before: ClockMemory | None, now: Reading, step: float) -> Doubt:
     if before is None:
         return Doubt.NONE
     if step:
@@ -113,13 +115,13 @@ def _doubt(before: Seen | None, now: Reading, step: float) -> Doubt:
     return Doubt.GAP if gap > GAP else Doubt.NONE
 
 
-def _shift(before: Seen | None, now: Reading, step: float, *, believed: bool) -> Shift:
+def _shift(before: ClockMemory | None, now: Reading, step: float, *, believed: bool) -> Shift:
     """Return how times move: those that were noted in this boot, by the clock that was set since."""
     past = before.reading if before is not None else now
     return Shift(past.wall - past.up, past.wall + STEP, step, now.wall if believed else 0.0)
 
 
-def ended(judged: Judged, now: Reading) -> Seen:
+def ended(judged: ClockJudgement, now: Reading) -> ClockMemory:
     """Return what a pass that began as *judged* leaves when it ends; a step meanwhile is the next one's matter."""
     return judged.seen if _step(judged.seen, now) else judged.seen._replace(reading=now)
 

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 from lib.errors import StorageError
 from lib.store import duds_format, ownfile
-from lib.store.duds_format import Dud, Quoter, Unquoter
+from lib.store.duds_format import DudHeader, Quoter, Unquoter
 from lib.store.journal_facts import UID_KEPT
 
 PIECE = 64 << 10  # octets that are read at a time
@@ -48,7 +48,7 @@ class _Place(NamedTuple):
     """Where a message stands in the file: separator, ours, message, end of the message, next separator."""
 
     start: int
-    told: duds_format.Told
+    told: duds_format.ReadHeader
     message: int
     end: int
     next: int
@@ -75,7 +75,7 @@ class Duds:
     ) -> None:
         """Write a dud; *chunks* is the message with CRLF line ends. Raises StorageError."""
         told = tuple(reason.encode() if isinstance(reason, str) else reason for reason in reasons)
-        dud = Dud(when, account, uid, sender, tuple(recipients), told)
+        dud = DudHeader(when, account, uid, sender, tuple(recipients), told)
         with self._lock:
             descriptor = ownfile.open_own(self._path, create=True)
             try:
@@ -140,7 +140,7 @@ class Duds:
             spans = [(0, places[0].start if places else 0), *((place.start, place.next) for place in kept)]
             ownfile.replace(self._path, self._copied(spans))
 
-    def _append(self, descriptor: int, dud: Dud, chunks: Iterator[bytes]) -> None:
+    def _append(self, descriptor: int, dud: DudHeader, chunks: Iterator[bytes]) -> None:
         with ownfile.saying(self._path):
             length = os.fstat(descriptor).st_size
         try:
@@ -168,7 +168,7 @@ class Duds:
         finally:
             os.close(descriptor)
 
-    def _write(self, descriptor: int, length: int, dud: Dud, chunks: Iterator[bytes]) -> None:
+    def _write(self, descriptor: int, length: int, dud: DudHeader, chunks: Iterator[bytes]) -> None:
         """Write the dud as an unfinished one, sync, and only then say that it is finished."""
         path, quoter = self._path, Quoter()
         gap = _gap(descriptor, length)

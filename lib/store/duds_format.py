@@ -42,7 +42,7 @@ _MAYBE_FROM = re.compile(rb">*(F(?:r(?:o(?:m)?)?)?)?")
 _MAYBE_QUOTED = re.compile(rb"(?:>*(>(?:F(?:r(?:o(?:m)?)?)?)?))?")
 
 
-class Dud(NamedTuple):
+class DudHeader(NamedTuple):
     """What is told of a dud in front of it."""
 
     when: datetime
@@ -53,7 +53,7 @@ class Dud(NamedTuple):
     reasons: tuple[bytes, ...]
 
 
-def opening(dud: Dud, beginning: bytes) -> tuple[bytes, int]:
+def opening(dud: DudHeader, beginning: bytes) -> tuple[bytes, int]:
     """Return what stands before a message that begins with *beginning*, and where in it size() goes in the end."""
     when = dud.when.astimezone(UTC)
     told = [
@@ -86,18 +86,18 @@ def unescape(text: bytes) -> bytes:
     return _ESCAPED.sub(lambda found: bytes.fromhex(found[1].decode()), text)
 
 
-class Told(NamedTuple):
+class ReadHeader(NamedTuple):
     """What was read in front of a message: *size* octets of it must follow the *length* octets of separator and ours.
 
     Size is None when the message was never finished, 0 when somebody else put it into the file.
     """
 
-    dud: Dud
+    dud: DudHeader
     size: int | None
     length: int
 
 
-def read(lines: Iterable[bytes]) -> Told:
+def read(lines: Iterable[bytes]) -> ReadHeader:
     """Return what the *lines* from the separator on tell; any lines give something."""
     rows = iter(lines)
     separator = next(rows, b"")
@@ -112,12 +112,14 @@ def read(lines: Iterable[bytes]) -> Told:
         value = value.removeprefix(b" ")
         if name == b"Size":
             octets = value.removesuffix(_ADDED)
-            return Told(_dud(told), int(octets) if _SIZED.fullmatch(octets) else None, length + value.endswith(_ADDED))
+            return ReadHeader(
+                _dud(told), int(octets) if _SIZED.fullmatch(octets) else None, length + value.endswith(_ADDED)
+            )
         told.setdefault(name, []).append(unescape(value))
-    return Told(_dud(told), None if ours else 0, length)
+    return ReadHeader(_dud(told), None if ours else 0, length)
 
 
-def _dud(told: dict[bytes, list[bytes]]) -> Dud:
+def _dud(told: dict[bytes, list[bytes]]) -> DudHeader:
     """Return what *told* tells; a hand that wrote in the file may have left anything."""
     when, account, uid, sender = (told.get(name, [b""])[0] for name in (b"When", b"Account", b"UID", b"Sender"))
     try:
@@ -125,7 +127,7 @@ def _dud(told: dict[bytes, list[bytes]]) -> Dud:
     except ValueError:
         moment = NEVER
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return Dud(
+    return DudHeader(
         moment,
         account.decode("utf-8", "replace"),
         uid,

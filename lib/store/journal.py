@@ -20,11 +20,11 @@ _MARK = journal_format.encode(Mark())
 WORTH_COMPACTING = 1000  # lines that say nothing new; below that a rewrite costs more than it saves
 
 
-class Ledger:
+class Journal:
     """The journal file *path*, and what it says: *entries* by account and key. Others only read the entries."""
 
     def __init__(self, path: Path) -> None:
-        self.entries: journal_format.Ledger = {}
+        self.entries: journal_format.Entries = {}
         self.damages: tuple[Damage, ...] = ()
         self.row: int | None = None  # duds in a row; None where it was never noted
         self._path = path
@@ -45,7 +45,7 @@ class Ledger:
         self._open()
         said = self._read()
         if said.holes and not said.damages:
-            self._rewrite(journal_format.compact(said.ledger, now))
+            self._rewrite(journal_format.compact(said.journal, now))
         elif said.torn:
             self._cut()
         return said
@@ -132,7 +132,7 @@ class Ledger:
     def _read(self) -> Replay:
         data = ownfile.read(self._path) or b""
         said = journal_format.replay(data)
-        self.entries, self.damages, self.row = said.ledger, said.damages, said.row
+        self.entries, self.damages, self.row = said.journal, said.damages, said.row
         self._count, self._length = said.lines + len(said.damages), len(data) - said.torn
         self._new = _MARK not in data  # or a pass may have been killed when it had made the file
         self._noted = 1  # a killed pass may have left lines that are not on disk yet: the first sync() takes them along

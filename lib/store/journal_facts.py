@@ -10,14 +10,14 @@ WORDS_KEPT = 1000  # octets of a receiver's reply that are kept per recipient
 UID = "uid:"
 HASHED = UID + "\N{HORIZONTAL ELLIPSIS}"  # no octet of a UID is this character
 
-ACCEPTED, OWED, REFUSED = "accepted", "owed", "refused"
+ACCEPTED, DEFERRED, REFUSED = "accepted", "owed", "refused"
 # How a message stands with what its server may do with its UID; "" is: it is listed under it, and may be deleted.
 ASKED, PROMISED, IGNORED = "asked", "promised", "ignored"  # DELE and QUIT went out; QUIT got +OK; it is there again
 DOUBTED = "doubted"  # its reply may have been another message's: what is listed under its UID is looked at first
 HUNG = "hung"  # the server broke off when its DELE was the only thing asked for
 KEPT = "kept"  # what came may not have been all of it: it stays on the server whatever pf_keep says
 UNSURE = b"caretaker  "  # among the recipients: others may be missing, for a line was damaged; nobody is called so
-Verdict = tuple[str, bytes]  # one of the three, and the receiver's words
+RecipientVerdict = tuple[str, bytes]  # one of the three, and the receiver's words
 
 
 class Status(Enum):
@@ -52,7 +52,7 @@ class Entry:
     since: float = 0.0  # first spooled: pf_give_up counts from here
     settled: float = 0.0  # delivered, a dud, or left: pf_keep counts from here
     sender: bytes = b""
-    recipients: dict[bytes, Verdict] = field(default_factory=dict)
+    recipients: dict[bytes, RecipientVerdict] = field(default_factory=dict)
     troubles: int = 0
     why: str = ""  # the last trouble
     vanished: float | None = None  # since when the server does not list it
@@ -82,7 +82,7 @@ def tells_uid(key: str) -> bool:
     return key.startswith(UID) and not key.startswith(HASHED)
 
 
-Ledger = dict[str, dict[str, Entry]]  # account -> key -> entry
+Entries = dict[str, dict[str, Entry]]  # account -> key -> entry
 
 
 class Spooled(NamedTuple):
@@ -107,7 +107,7 @@ class Verdicts(NamedTuple):
     account: str
     key: str
     sender: bytes
-    recipients: dict[bytes, Verdict]
+    recipients: dict[bytes, RecipientVerdict]
     at: float
 
 
@@ -261,9 +261,9 @@ class Mark(NamedTuple):
     account: str = ""
 
 
-Fate = Spooled | Verdicts | Delivered | Burying | Dud | Left | Lasting | Deleting | Gone | Trouble
+Fact = Spooled | Verdicts | Delivered | Burying | Dud | Left | Lasting | Deleting | Gone | Trouble
 Record = (
-    Fate | Renamed | Vanished | Seen | Announced | Adopted | Stepped | Whole | ContentRefused | Lost | DudsInARow | Mark
+    Fact | Renamed | Vanished | Seen | Announced | Adopted | Stepped | Whole | ContentRefused | Lost | DudsInARow | Mark
 )
 
 

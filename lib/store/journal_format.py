@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote
 
 from lib.store.journal_facts import (
     ACCEPTED,
-    OWED,
+    DEFERRED,
     REFUSED,
     SETTLED,
     UID_KEPT,
@@ -33,14 +33,15 @@ from lib.store.journal_facts import (
     Delivered,
     Dud,
     DudsInARow,
+    Entries,
     Entry,
     Gone,
     Lasting,
-    Ledger,
     Left,
     Loss,
     Lost,
     Mark,
+    RecipientVerdict,
     Record,
     Renamed,
     Seen,
@@ -49,7 +50,6 @@ from lib.store.journal_facts import (
     Stepped,
     Trouble,
     Vanished,
-    Verdict,
     Verdicts,
     Whole,
     finite,
@@ -60,10 +60,42 @@ from lib.store.journal_facts import (
 from lib.store.journal_replay import apply
 
 __all__ = [
-    "ACCEPTED", "OWED", "REFUSED", "SETTLED", "Burying", "ContentRefused", "Damage", "Deleting", "Delivered", "Dud",
-    "DudsInARow", "Entry", "Gone", "Lasting", "Ledger", "Left", "Lost", "Mark", "Record", "Renamed", "Replay", "Seen",
-    "Spooled", "Status", "Stepped", "Trouble", "Vanished", "Verdict", "Verdicts", "Whole", "apply", "compact",
-    "encode", "replay", "sha_key", "uid_key",
+    "ACCEPTED",
+    "DEFERRED",
+    "REFUSED",
+    "SETTLED",
+    "Burying",
+    "ContentRefused",
+    "Damage",
+    "Deleting",
+    "Delivered",
+    "Dud",
+    "DudsInARow",
+    "Entries",
+    "Entry",
+    "Gone",
+    "Lasting",
+    "Left",
+    "Lost",
+    "Mark",
+    "RecipientVerdict",
+    "Record",
+    "Renamed",
+    "Replay",
+    "Seen",
+    "Spooled",
+    "Status",
+    "Stepped",
+    "Trouble",
+    "Vanished",
+    "Verdicts",
+    "Whole",
+    "apply",
+    "compact",
+    "encode",
+    "replay",
+    "sha_key",
+    "uid_key",
 ]  # fmt: skip
 
 DAY = 86400.0
@@ -81,7 +113,7 @@ class Damage(NamedTuple):
 class Replay(NamedTuple):
     """What a journal says."""
 
-    ledger: Ledger
+    journal: Entries
     damages: tuple[Damage, ...]
     torn: int  # bytes at the end that a power cut or a kill left unfinished: cut them off before appending
     holes: int  # lines inside that a power cut left unwritten: rewrite the file before appending
@@ -103,7 +135,7 @@ def replay(data: bytes) -> Replay:
     """Return what the journal *data* says; never raises."""
     *lines, rest = data.split(b"\n")
     torn, mark, row = len(rest), 0, None
-    ledger: Ledger = {}
+    journal: Entries = {}
     bad: dict[int, str | None] = {}
     for number, line in enumerate(lines, 1):
         account, record = _decode(line)
@@ -114,22 +146,22 @@ def replay(data: bytes) -> Replay:
         elif type(record) is DudsInARow:
             row = record.duds
         else:
-            apply(ledger, record)
+            apply(journal, record)
     cut = _unwritten(lines, [number for number in bad if number > mark and 0 in lines[number - 1]])
     damages = tuple(Damage(number, account) for number, account in bad.items() if number not in cut)
     end = len(lines)
     while end in cut:
         torn += len(lines[end - 1]) + 1
         end -= 1
-    return Replay(ledger, damages, torn, sum(number <= end for number in cut), len(lines) - len(bad), row)
+    return Replay(journal, damages, torn, sum(number <= end for number in cut), len(lines) - len(bad), row)
 
 
-def compact(ledger: Ledger, now: float, *, forget_vanished_after_days: int = 60) -> bytes:
+def compact(journal: Entries, now: float, *, forget_vanished_after_days: int = 60) -> bytes:
     """Return the shortest journal that says the same, less what left its server long ago and is not in the spool."""
     horizon = now - forget_vanished_after_days * DAY
     return b"".join(
         b"".join(map(encode, _told(account, entry)))
-        for account, entries in ledger.items()
+        for account, entries in journal.items()
         for entry in entries.values()
         if entry.status is Status.SPOOLED or entry.vanished is None or entry.vanished > horizon
     )
@@ -224,14 +256,14 @@ def _octets(text: str) -> bytes:
     return text.encode("latin-1")
 
 
-_VERDICTS = {ACCEPTED: ACCEPTED, OWED: OWED, REFUSED: REFUSED}
+_VERDICTS = {ACCEPTED: ACCEPTED, DEFERRED: DEFERRED, REFUSED: REFUSED}
 
 
-def _said(recipients: dict[bytes, Verdict]) -> dict[str, list[str]]:
+def _said(recipients: dict[bytes, RecipientVerdict]) -> dict[str, list[str]]:
     return {_text(who): [status, _text(words[:WORDS_KEPT])] for who, (status, words) in recipients.items()}
 
 
-def _heard(said: dict[str, list[str]]) -> dict[bytes, Verdict]:
+def _heard(said: dict[str, list[str]]) -> dict[bytes, RecipientVerdict]:
     return {_octets(who): (_VERDICTS[status], _octets(words)) for who, (status, words) in said.items()}
 
 

@@ -19,10 +19,10 @@ from lib.store.journal_facts import (
     Delivered,
     Dud,
     DudsInARow,
+    Entries,
     Entry,
     Gone,
     Lasting,
-    Ledger,
     Left,
     Loss,
     Lost,
@@ -41,12 +41,12 @@ from lib.store.journal_facts import (
 )
 
 
-def apply(ledger: Ledger, record: Record) -> None:
-    """Let *ledger* know of *record*."""
+def apply(journal: Entries, record: Record) -> None:
+    """Let *journal* know of *record*."""
     if type(record) is Adopted:
-        _adopt(ledger, record)
+        _adopt(journal, record)
     elif type(record) not in {Mark, DudsInARow}:
-        _RULES[type(record)](ledger.setdefault(record.account, {}), record)
+        _RULES[type(record)](journal.setdefault(record.account, {}), record)
 
 
 # --- what a record changes -------------------------------------------------------------------------------------------
@@ -151,10 +151,10 @@ def _seen(entries: dict[str, Entry], record: Seen) -> None:
         entry.vanished = None
 
 
-def _adopt(ledger: Ledger, record: Adopted) -> None:
+def _adopt(journal: Entries, record: Adopted) -> None:
     """Keep what is known under the new name already."""
-    mine = ledger.setdefault(record.account, {})
-    for key, entry in ledger.pop(record.old, {}).items():
+    mine = journal.setdefault(record.account, {})
+    for key, entry in journal.pop(record.old, {}).items():
         mine.setdefault(key, entry)
 
 

@@ -11,25 +11,25 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lib.store.duds import Duds
-from lib.store.journal import Ledger
+from lib.store.journal import Journal
 from lib.store.journal_facts import SETTLED, Burying, DudsInARow, Entry, Spooled, Status, sha_key, uid_key
 from lib.store.spool import Corrupt, Spool, Stored
 
 
-def buried(ledger: Ledger, duds: Duds) -> Iterator[tuple[str, Entry]]:
+def buried(journal: Journal, duds: Duds) -> Iterator[tuple[str, Entry]]:
     """Yield what a killed pass had written to duds.dat, and whose it is; undo what it had begun to write."""
-    for account, entries in ledger.entries.items():
+    for account, entries in journal.entries.items():
         for key, entry in list(entries.items()):
             if entry.burial is None or entry.status in SETTLED:
                 continue
             if duds.has(account, entry.uid, entry.burial):
                 yield account, entry
             else:
-                ledger.note(Burying(account, key, None))
+                journal.note(Burying(account, key, None))
 
 
 def named(
-    whole: Iterable[Stored], corrupt: Iterable[Corrupt], ledger: Ledger, spool: Spool, *, remembers: bool
+    whole: Iterable[Stored], corrupt: Iterable[Corrupt], journal: Journal, spool: Spool, *, remembers: bool
 ) -> list[tuple[Stored, str]]:
     """Return each spooled message with its name in the journal, which also learns which files are gone.
 
@@ -37,14 +37,14 @@ def named(
     *remembers*, for it is new, everything that is whole counts as spooled.
     """
     if not remembers:
-        adopt(whole := list(whole), ledger)
-        ledger.sync()
-    names = _names(ledger)
+        adopt(whole := list(whole), journal)
+        journal.sync()
+    names = _names(journal)
     found = []
     for one in whole:
-        stored = one._replace(account=_owner(one, names, ledger))
+        stored = one._replace(account=_owner(one, names, journal))
         key = names.pop((stored.account, stored.number, stored.sha), None)
-        if ledger.held(stored.account):
+        if journal.held(stored.account):
             spool.put_off(stored.number)  # nobody waits for what this pass will not deliver
             continue
         if key is None:
@@ -53,57 +53,59 @@ def named(
             found.append((stored, key))
     there = {one.number for one in corrupt}
     for (account, number, _), key in names.items():
-        entry = ledger.of(account)[key]
-        if number not in there and not ledger.held(account):
-            ledger.note(Spooled(account, key, 0, entry.uid, entry.sha, entry.size, entry.since))
+        entry = journal.of(account)[key]
+        if number not in there and not journal.held(account):
+            journal.note(Spooled(account, key, 0, entry.uid, entry.sha, entry.size, entry.since))
     return found
 
 
-def _owner(stored: Stored, names: Iterable[tuple[str, int, str]], ledger: Ledger) -> str:
+def _owner(stored: Stored, names: Iterable[tuple[str, int, str]], journal: Journal) -> str:
     """Return whose a spooled message is: the file still names the account as it was called when it was written."""
-    if ledger.entries.get(stored.account):
+    if journal.entries.get(stored.account):
         return stored.account
     others = (account for account, number, sha in names if (number, sha) == (stored.number, stored.sha))
     return next(others, stored.account)
 
 
-def reset(ledger: Ledger, spool: Spool, now: float) -> Path | None:
+def reset(journal: Journal, spool: Spool, now: float) -> Path | None:
     """Let no duds be in a row, and set a damaged journal aside.
 
     What is whole counts as spooled then, for the damaged lines may have said so.
     """
-    ledger.note(DudsInARow(0))
-    aside = ledger.reset_damage(now)
+    journal.note(DudsInARow(0))
+    aside = journal.reset_damage(now)
     if aside is not None:
-        adopt(spool.recover()[0], ledger)
-        ledger.sync()
+        adopt(spool.recover()[0], journal)
+        journal.sync()
     return aside
 
 
-def adopt(whole: Iterable[Stored], ledger: Ledger) -> None:
+def adopt(whole: Iterable[Stored], journal: Journal) -> None:
     """Let every whole message that the journal knows nothing of count as spooled."""
-    names, turns = _names(ledger), Counter[tuple[str, str]]()
+    names, turns = _names(journal), Counter[tuple[str, str]]()
     for one in whole:
-        stored = one._replace(account=_owner(one, names, ledger))
+        stored = one._replace(account=_owner(one, names, journal))
         if (stored.account, stored.number, stored.sha) in names:
             continue
         turn = turns[stored.account, stored.sha]
         turns[stored.account, stored.sha] += 1
         key = uid_key(stored.uid) if stored.uid else sha_key(stored.sha, turn)
         at = time.time()
-        ledger.note(Spooled(stored.account, key, stored.number, stored.uid, stored.sha, stored.size, at))
+        journal.note(Spooled(stored.account, key, stored.number, stored.uid, stored.sha, stored.size, at))
 
 
-def spooled_as(ledger: Ledger, number: int) -> tuple[str, Entry] | None:
+def spooled_as(journal: Journal, number: int) -> tuple[str, Entry] | None:
     """Return the message that the journal says lies in spool file *number*, and whose it is."""
-    found = ((account, ledger.of(account)[key]) for (account, file, _), key in _names(ledger).items() if file == number)
+    found = (
+        (account, journal.of(account)[key]) for (account, file, _), key in _names(journal).items() if file == number
+    )
     return next(found, None)
 
 
-def _names(ledger: Ledger) -> dict[tuple[str, int, str], str]:
+def _names(journal: Journal) -> dict[tuple[str, int, str], str]:
     return {
         (account, entry.number, entry.sha): key
-        for account, entries in ledger.entries.items()
+        for account, entries in journal.entries.items()
         for key, entry in entries.items()
         if entry.status is Status.SPOOLED and entry.number
     }

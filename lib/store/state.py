@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from lib.errors import SafetyNetError
 from lib.store import ownfile
-from lib.store.clock import Reading, Seen, Shift
+from lib.store.clock import ClockMemory, Reading, Shift
 
 END = {"end": {"whole": True}}  # the last table: without it the file was cut off
 
@@ -73,13 +73,13 @@ class State(NamedTuple):
     damaged: str = ""  # why the file cannot be believed
 
     @property
-    def clock(self) -> Seen | None:
+    def clock(self) -> ClockMemory | None:
         """What the last pass left of the time, None if it left nothing."""
         if self.clock_wall is None or self.clock_up is None:
             return None
-        return Seen(Reading(self.clock_wall, self.clock_up, self.clock_boot), self.clock_doubt)
+        return ClockMemory(Reading(self.clock_wall, self.clock_up, self.clock_boot), self.clock_doubt)
 
-    def with_clock(self, seen: Seen) -> "State":
+    def with_clock(self, seen: ClockMemory) -> "State":
         """Return the state with *seen* in it."""
         wall, up, boot = seen.reading
         return self._replace(clock_boot=boot, clock_wall=wall, clock_up=up, clock_doubt=seen.doubtful_since)

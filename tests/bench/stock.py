@@ -59,7 +59,7 @@ class Stock:
         self._kept = scratch / "stock" / name
         self._mail = mail
         self._accounts = account_names(work)
-        self.parcels: dict[bytes, Parcel] = {}
+        self.queued_messages: dict[bytes, Parcel] = {}
         for account in self._accounts:
             (self._kept / account).mkdir(parents=True)
             for number, size in enumerate(work.sizes):
@@ -68,7 +68,7 @@ class Stock:
     def _keep(self, name: str, account: str, number: int, size: int) -> None:
         octets = message(name, account, size)
         head, _, body = octets.partition(b"\n\n")
-        self.parcels[name.encode()] = Parcel(_own_lines(head), hashlib.sha256(body).digest())
+        self.queued_messages[name.encode()] = Parcel(_own_lines(head), hashlib.sha256(body).digest())
         virtual = len(octets) + octets.count(b"\n")
         file = f"{1_700_000_000 + number}.M{number}P1.bench,S={len(octets)},W={virtual}:2,"
         (self._kept / account / file).write_bytes(octets)
@@ -100,27 +100,27 @@ class Stock:
 
     def judge(self, arrived: Iterable[bytes]) -> str:
         """Say what is wrong with what arrived and what was left, or nothing."""
-        wrong = judge(self.parcels, arrived)
+        wrong = judge(self.queued_messages, arrived)
         left = self.left()
         return "; ".join(filter(None, (wrong, f"{left} left in the mailboxes" if left else "")))
 
 
-def judge(parcels: Mapping[bytes, Parcel], arrived: Iterable[bytes]) -> str:
+def judge(queued_messages: Mapping[bytes, Parcel], arrived: Iterable[bytes]) -> str:
     """Compare what arrived with what was sent: a sentence on what is wrong, or nothing."""
     seen: set[bytes] = set()
     wrong: dict[str, list[bytes]] = {"missing": [], "twice": [], "altered": [], "unknown": []}
     for octets in arrived:
         head, _, body = octets.replace(b"\r\n", b"\n").partition(b"\n\n")
         name = head.partition(b"\n" + ID)[2].partition(b"\n")[0]
-        parcel = parcels.get(name)
-        if parcel is None:
+        queued = queued_messages.get(name)
+        if queued is None:
             wrong["unknown"].append(name)
         elif name in seen:
             wrong["twice"].append(name)
-        elif hashlib.sha256(body.rstrip(b"\n") + b"\n").digest() != parcel.body or parcel.header - _own_lines(head):
+        elif hashlib.sha256(body.rstrip(b"\n") + b"\n").digest() != queued.body or queued.header - _own_lines(head):
             wrong["altered"].append(name)
         seen.add(name)
-    wrong["missing"] = sorted(parcels.keys() - seen)
+    wrong["missing"] = sorted(queued_messages.keys() - seen)
     return ", ".join(f"{len(names)} {what} ({names[0].decode()} …)" for what, names in wrong.items() if names)
 
 

@@ -14,7 +14,7 @@ NAMES = ("u0000-0", "u0000-1")
 SENT = [message(name, "u0000", 2000) for name in NAMES]
 
 
-def parcels() -> dict[bytes, Parcel]:
+def queued_messages() -> dict[bytes, Parcel]:
     found = {}
     for name, octets in zip(NAMES, SENT, strict=True):
         head, _, body = octets.partition(b"\n\n")
@@ -25,7 +25,7 @@ def parcels() -> dict[bytes, Parcel]:
 
 def test_what_arrives_as_it_was_sent_is_right_with_a_trace_and_other_line_ends() -> None:
     traced = [b"Received: by us\r\n" + octets.replace(b"\n", b"\r\n") + b"\r\n" for octets in SENT]
-    assert judge(parcels(), traced) == ""
+    assert judge(queued_messages(), traced) == ""
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_what_arrives_as_it_was_sent_is_right_with_a_trace_and_other_line_ends()
     ],
 )
 def test_what_is_lost_or_doubled_or_altered_or_strange_is_said(arrived: list[bytes], verdict: str) -> None:
-    assert judge(parcels(), arrived) == verdict
+    assert judge(queued_messages(), arrived) == verdict
 
 
 def test_one_failed_run_takes_the_number_away() -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lib.store import journal_format, spool_format
-from lib.store.journal_facts import ACCEPTED, ASKED, OWED, REFUSED, ContentRefused, Loss, Lost
+from lib.store.journal_facts import ACCEPTED, ASKED, DEFERRED, REFUSED, ContentRefused, Loss, Lost
 from lib.store.journal_format import (
     Burying,
     Deleting,
@@ -57,7 +57,8 @@ def record(source: Source) -> Record:
     """Return any record."""
     name, key, at = source.pick(("bob@x", "eve@x", "\udcff\n @")), uid_key(source.octets(300)), float(source.number(99))
     who = {
-        source.octets(20): (source.pick((ACCEPTED, OWED, REFUSED)), source.octets(30)) for _ in range(source.number(3))
+        source.octets(20): (source.pick((ACCEPTED, DEFERRED, REFUSED)), source.octets(30))
+        for _ in range(source.number(3))
     }
     number, words = source.number(300), source.text(20)
     records: tuple[Record, ...] = (
@@ -94,7 +95,7 @@ def journal_round_trip(data: bytes) -> None:
     """What was noted is what is read; compacted it says the same, and goes on as the long one would."""
     source = Source(data)
     before, after = history(source), history(source)
-    known: journal_format.Ledger = {}
+    known: journal_format.Entries = {}
     for one in before:
         journal_format.apply(known, one)
     written = b"".join(map(journal_format.encode, before))
@@ -103,12 +104,12 @@ def journal_round_trip(data: bytes) -> None:
     short = journal_format.compact(known, 0.0)
     behind = b"".join(map(journal_format.encode, after))
     long_one, short_one = journal_format.replay(written + behind), journal_format.replay(short + behind)
-    assert full(long_one.ledger) == full(short_one.ledger)
+    assert full(long_one.journal) == full(short_one.journal)
     assert short_one.damages == ()
 
 
-def full(ledger: journal_format.Ledger) -> journal_format.Ledger:
-    return {name: entries for name, entries in ledger.items() if entries}
+def full(journal: journal_format.Entries) -> journal_format.Entries:
+    return {name: entries for name, entries in journal.items() if entries}
 
 
 @target(bytes(range(40)) + b"\x03\x00\x10\x41\x00\x30\x42\x00\x20\x00", words=(b"\x08", b"\0", b"\n", b"\xff"))
@@ -124,7 +125,7 @@ def journal_damage(data: bytes) -> None:
         octets[place] = source.number(255)
         changed.add(place)
     said = journal_format.replay(bytes(octets))
-    known: journal_format.Ledger = {}
+    known: journal_format.Entries = {}
     start, whole = 0, 0
     for one, line in zip(records, lines, strict=True):
         same = octets[start : start + len(line)] == line and (not start or octets[start - 1 : start] == b"\n")
@@ -133,7 +134,7 @@ def journal_damage(data: bytes) -> None:
             whole += 1
             journal_format.apply(known, one)
     assert said.lines == whole
-    assert full(said.ledger) == full(known)
+    assert full(said.journal) == full(known)
 
 
 @target(b"bob%40x 1f 00000000 00000000 []\n", b"\0\0\0\n= 1\n", words=JOURNAL_WORDS)
@@ -155,9 +156,9 @@ def journal_octets(data: bytes) -> None:
 def journal_lines(data: bytes) -> None:
     """A line with right checksums is a record or damage, and what it says can be written and read again."""
     said = journal_format.replay(b"".join(map(checked, data.replace(b"\n", b" ").split(b"\0"))))
-    again = journal_format.replay(journal_format.compact(said.ledger, 0.0))
+    again = journal_format.replay(journal_format.compact(said.journal, 0.0))
     assert again.damages == ()
-    assert repr(full(again.ledger)) == repr(full(said.ledger))  # NaN is not equal to itself
+    assert repr(full(again.journal)) == repr(full(said.journal))  # NaN is not equal to itself
 
 
 def checked(body: bytes) -> bytes:
@@ -173,7 +174,7 @@ def journal_fields(data: bytes) -> None:
         fields = value if isinstance(value, list) else [value]
         for letter in "SVDBXLFQGTR-+E=":
             said = journal_format.replay(checked(json.dumps([letter, *fields]).encode()))
-            assert journal_format.replay(journal_format.compact(said.ledger, 0.0)).damages == ()
+            assert journal_format.replay(journal_format.compact(said.journal, 0.0)).damages == ()
 
 
 # --- the spool --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from lib.mail.address import domain_in_ascii, mailbox_key, parse, safe
 from lib.mail.caretaker import paragraph
 from lib.mail.message import Canon, Head
 from lib.mail.received import Trace
-from lib.mail.routing import Rules
+from lib.mail.routing import RoutingRules
 from lib.report import log
 from lib.smtp import smtp
 from tests.arrivals import cut_at, in_steps
@@ -54,10 +54,10 @@ ADDRESSES = (
     b"[",
 )
 RULES = (
-    Rules(None, ("X-Rcpt-To", "To"), frozenset(), None, None),
-    Rules(None, ("X-Rcpt-To", "To"), frozenset({b"example.org"}), None, b"caretaker"),
-    Rules(None, ("To",), frozenset(), b"here.example", b"caretaker"),
-    Rules(None, ("To",), frozenset({b"xn--mnchen-3ya.de", b"example.org"}), b"here.example", None),
+    RoutingRules(None, ("X-Rcpt-To", "To"), frozenset(), None, None),
+    RoutingRules(None, ("X-Rcpt-To", "To"), frozenset({b"example.org"}), None, b"caretaker"),
+    RoutingRules(None, ("To",), frozenset(), b"here.example", b"caretaker"),
+    RoutingRules(None, ("To",), frozenset({b"xn--mnchen-3ya.de", b"example.org"}), b"here.example", None),
 )
 
 

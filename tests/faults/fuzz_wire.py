@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lib.auth import sasl
-from lib.delivery.queued import Errand, Parcel
-from lib.errors import PeerError
+from lib.delivery.queued import DeliveryRequest, QueuedMessage
+from lib.errors import ProtocolError
 from lib.mail.message import Canon, Head
 from lib.mail.received import Trace
 from lib.net.dialogue import Command, Dialogue
@@ -51,7 +51,7 @@ def heard(fresh: Callable[[], Any], commands: Iterable[Command], pieces: Iterabl
                     assert not open_
                     replies.append((command, piece, b"", piece.last))
                 open_ = not piece.last
-    except PeerError:
+    except ProtocolError:
         return replies, True
     return replies, False
 
@@ -79,7 +79,7 @@ def pop3_replies(data: bytes) -> None:
     source = Source(data)
     commands = [source.pick(ASKABLE) for _ in range(source.number(5) + 1)]
     cuts, stream = source.cuts(), source.rest()
-    replies = same_in_pieces(pop3.Framer, commands, stream, cuts)
+    replies = same_in_pieces(pop3.Pop3Framer, commands, stream, cuts)
     bodies = [body for command, status, body, whole in replies if command.multiline and status.ok and whole]
     assert bodies == list(rfc_1939(commands[: len(replies)], stream))[: len(bodies)]
     for command, status, body, _ in replies:
@@ -151,7 +151,7 @@ def smtp_replies(data: bytes) -> None:
     source = Source(data)
     cuts, stream = source.cuts(), source.rest()
     commands = [smtp.RSET] * 4
-    for _, reply, _, whole in same_in_pieces(smtp.Framer, commands, stream, cuts):
+    for _, reply, _, whole in same_in_pieces(smtp.SmtpFramer, commands, stream, cuts):
         assert whole
         assert 200 <= reply.code <= 599
         assert reply.lines
@@ -177,7 +177,7 @@ def sasl_challenges(data: bytes) -> None:
     for response in steps:
         try:
             said = sasl.respond(response, login, challenge)
-        except PeerError:
+        except ProtocolError:
             continue
         b64decode(said, validate=True)
         pop3.secret(said, shown="***")
@@ -195,7 +195,7 @@ def smtp_content(data: bytes) -> None:
     cuts = source.cuts()
     opening, closing, body = source.octets(40), source.octets(10), source.rest()
     whole = opening + body + closing
-    sent = b"".join(content(errand(opening, closing, clean=False), cut_at(body, cuts) if body else [])) + b".\r\n"
+    sent = b"".join(content(request(opening, closing, clean=False), cut_at(body, cuts) if body else [])) + b".\r\n"
     assert (b"\r\n" + sent).find(b"\r\n.\r\n") == len(sent) - 3
     assert sent.count(b"\r") == sent.count(b"\n") == sent.count(b"\r\n")
     assert b"\0" not in sent
@@ -208,9 +208,9 @@ def smtp_content(data: bytes) -> None:
     assert sent[:-3] == b"".join(stuffing.feed(piece) for piece in in_steps(received, 1))
 
 
-def errand(opening: bytes, closing: bytes, *, clean: bool) -> Errand:
+def request(opening: bytes, closing: bytes, *, clean: bool) -> DeliveryRequest:
     head = Head(0, (), 0, headless=False, blank=False, whole=True)
-    parcel = Parcel(
+    queued = QueuedMessage(
         account="a@b",
         label="a",
         key="uid:1",
@@ -227,8 +227,8 @@ def errand(opening: bytes, closing: bytes, *, clean: bool) -> Errand:
         trace=Trace("bob", "pop.example", "", "POP3", "mx.example", datetime.fromtimestamp(0, UTC)),
         sender=b"",
         recipients=(b"a@b",),
-        owed=(b"a@b",),
+        deferred=(b"a@b",),
         since=0.0,
         began=0.0,
     )
-    return Errand(parcel, b"", (b"a@b",), opening, closing)
+    return DeliveryRequest(queued, b"", (b"a@b",), opening, closing)

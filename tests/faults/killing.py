@@ -186,12 +186,12 @@ class Ring:
 
     def on_record(self, octets: bytes) -> Callable[[Letter], bool]:
         """Return the same of a journal that holds these *octets*."""
-        ledger, left = journal_format.replay(octets).ledger, self.world.left
-        entries = ledger.values()
+        journal, left = journal_format.replay(octets).journal, self.world.left
+        entries = journal.values()
 
         def known(letter: Letter) -> bool:
             if letter.tells:
-                return any(entry.status in SETTLED for entry in ledger.get(CARE, {}).values())
+                return any(entry.status in SETTLED for entry in journal.get(CARE, {}).values())
             uid = uid_key(b"embedded-%d" % letter.number)
             found = [box[key] for box in entries for key in (uid, letter.sha_key) if key in box]
             if not found:

@@ -20,7 +20,7 @@ TOO_MANY = "552 5.5.3 too many recipients"
 OF_SENDER = "553 5.7.1 <picky@sender.example>: Sender address rejected: not yours"
 OF_SENDER_LATER = "450 4.1.8 <picky@sender.example>: Sender address rejected: Domain not found"
 OF_HELO = "504 5.5.2 <us>: Helo command rejected: need fully-qualified hostname"
-ACCEPTED, OWED, REFUSED = "accepted", "owed", "refused"
+ACCEPTED, DEFERRED, REFUSED = "accepted", "owed", "refused"
 
 
 class Case(NamedTuple):
@@ -85,9 +85,9 @@ def expected(case: Case) -> Expected:
     fates = _fates(case)
     if fates is None:
         return Expected(
-            75, (OWED,) * len(case.rcpts), 0, 0, stays=True, next_one=False, again=0, copies_again=0, duds_again=0
+            75, (DEFERRED,) * len(case.rcpts), 0, 0, stays=True, next_one=False, again=0, copies_again=0, duds_again=0
         )
-    if OWED in fates:
+    if DEFERRED in fates:
         left = REFUSED in fates
         copy = int(left and bool(case.caretaker))
         dud = int(left and not case.caretaker)
@@ -111,14 +111,14 @@ def _fates(case: Case) -> tuple[str, ...] | None:
     if mail == FINE and case.told:
         mail = sense(case.told, "2")
     elif mail not in {FINE, NO}:
-        return (OWED,) * count
-    told = REFUSED if mail == NO else OWED
+        return (DEFERRED,) * count
+    told = REFUSED if mail == NO else DEFERRED
     if mail != FINE:  # the sender is refused
         mail = _of_senders(case.null, case.spare)
     if mail == NO:
         return (told,) * count
     if mail != FINE:
-        return (OWED,) * count
+        return (DEFERRED,) * count
     return _of_recipients(case)
 
 
@@ -132,19 +132,19 @@ def _of_recipients(case: Case) -> tuple[str, ...]:
     count = len(case.rcpts)
     rcpts = [FINE if word == CROWD else sense(word, "2") for word in case.rcpts]
     if ODD in rcpts:  # which reply was whose is not known
-        return (OWED,) * count
+        return (DEFERRED,) * count
     heard = rcpts.index(STOP) if STOP in rcpts else count  # of the others nothing was
-    ends = {at: {LATER: OWED, NO: REFUSED}[said] for at, said in enumerate(rcpts[:heard]) if said != FINE}
+    ends = {at: {LATER: DEFERRED, NO: REFUSED}[said] for at, said in enumerate(rcpts[:heard]) if said != FINE}
     if heard < count:
-        return tuple(ends.get(at, OWED) for at in range(count))
+        return tuple(ends.get(at, DEFERRED) for at in range(count))
     for crowd in _transactions(case.rcpts, rcpts):
         if sense(case.data, "3") == ODD:
-            return (OWED,) * count
+            return (DEFERRED,) * count
         taken = _content(case, crowd)
         ends |= taken
-        if OWED in taken.values() and ACCEPTED not in taken.values():
+        if DEFERRED in taken.values() and ACCEPTED not in taken.values():
             break  # not taken now: the others are not asked at once
-    return tuple(ends.get(at, OWED) for at in range(count))
+    return tuple(ends.get(at, DEFERRED) for at in range(count))
 
 
 def _transactions(words: tuple[str, ...], rcpts: list[str]) -> list[list[int]]:
@@ -172,7 +172,7 @@ def _content(case: Case, crowd: list[int]) -> dict[int, str]:
     """Return what becomes of those who were accepted together."""
     data = sense(case.data, "3")
     if data != FINE:
-        return dict.fromkeys(crowd, REFUSED if data == NO else OWED)
+        return dict.fromkeys(crowd, REFUSED if data == NO else DEFERRED)
     if not case.lmtp:
         crowds, dots = [crowd], [case.dots[0]]
     else:
@@ -181,8 +181,8 @@ def _content(case: Case, crowd: list[int]) -> dict[int, str]:
     for who, dot in zip(crowds, dots, strict=True):
         said = sense(dot, "2")
         if said in (STOP, ODD):  # who has it has it; of the others nothing is known, and the receiver hangs up
-            return {at: ends.get(at, OWED) for at in crowd}
-        ends |= dict.fromkeys(who, {FINE: ACCEPTED, LATER: OWED, NO: REFUSED}[said])
+            return {at: ends.get(at, DEFERRED) for at in crowd}
+        ends |= dict.fromkeys(who, {FINE: ACCEPTED, LATER: DEFERRED, NO: REFUSED}[said])
     return ends
 
 

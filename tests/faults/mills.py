@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from functools import partial
 
 from lib import visible
-from lib.errors import PeerError
+from lib.errors import ProtocolError
 from lib.mail import caretaker, message, received, routing
 from lib.mail.address import parse, safe
-from lib.mail.routing import Rules
+from lib.mail.routing import RoutingRules
 from lib.pop import pop3
 from lib.report import log, notice
 from lib.smtp import smtp
@@ -32,8 +32,8 @@ PIECES = (
 )  # fmt: skip
 ENOUGH = 0.03  # seconds
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-RULES = Rules(None, ("x-rcpt-to", "to"), frozenset({b"example.org"}), b"example.org", b"care@example.org")
-POST = notice.Post("a@b", "c@d", NOW, "<e@f>", "popfetch")
+RULES = RoutingRules(None, ("x-rcpt-to", "to"), frozenset({b"example.org"}), b"example.org", b"care@example.org")
+POST = notice.Letterhead("a@b", "c@d", NOW, "<e@f>", "popfetch")
 IN_FIELDS = (b"", b"To: ", b"X-Rcpt-To: ", b"Received: ", b"Return-Path: ", b"Content-Type: text/plain; ")
 
 
@@ -72,18 +72,18 @@ def _written(data: bytes) -> None:
 
 
 def _told(data: bytes) -> None:
-    dud = duds_format.Dud(NOW, "bob", data, b"", (data,), (data,))
+    dud = duds_format.DudHeader(NOW, "bob", data, b"", (data,), (data,))
     duds_format.read((duds_format.opening(dud, data)[0]).splitlines(keepends=True))
 
 
-def _heard(framer: pop3.Framer | smtp.Framer, data: bytes) -> None:
+def _heard(framer: pop3.Pop3Framer | smtp.SmtpFramer, data: bytes) -> None:
     command = pop3.retr(1, 0)
     try:
         for at in range(0, len(data), 997):
             framer.feed(data[at : at + 997])
             while framer.piece(command):
                 pass
-    except PeerError:
+    except ProtocolError:
         pass
 
 
@@ -99,10 +99,10 @@ MILLS: Mapping[str, Mill] = {
     "a dud's subject": lambda data: duds_format.subject(data.splitlines(keepends=True)),
     "a line of the log": lambda data: log.line("message", uid=data, words=data, to=(data,) * 3),
     "words to be seen": lambda data: visible.visible(data, len(data)),
-    "a notice": lambda data: notice.failing(POST, "l", PeerError(data.decode("latin-1")), since=NOW, passes=3),
-    "a body from a POP server": lambda data: _heard(pop3.Framer(), b"+OK\r\n" + data),
-    "a reply of a POP server": lambda data: _heard(pop3.Framer(), data),
-    "a reply of a receiver": lambda data: _heard(smtp.Framer(), b"250-" + data),
+    "a notice": lambda data: notice.failing(POST, "l", ProtocolError(data.decode("latin-1")), since=NOW, passes=3),
+    "a body from a POP server": lambda data: _heard(pop3.Pop3Framer(), b"+OK\r\n" + data),
+    "a reply of a POP server": lambda data: _heard(pop3.Pop3Framer(), data),
+    "a reply of a receiver": lambda data: _heard(smtp.SmtpFramer(), b"250-" + data),
 }
 
 

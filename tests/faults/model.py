@@ -1,6 +1,6 @@
 """Passes in one thread, without sockets, over a disk that can be cut off at any call: what a state machine drives.
 
-Fetch, flight, deletions, clerk, transaction, journal, spool, duds and recovery are the program's own. POP server and
+Fetch, flight, deletions, settlement, transaction, journal, spool, duds and recovery are the program's own. POP server and
 receiver are played in here; a tape of small numbers decides what they say and when. The model knows what was put on the
 server, who has it, and how sure the program was of that when it was killed or the power was cut.
 """
@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lib.config.settings import KEEP_FOREVER, Account, Secret, Settings
-from lib.delivery.envelope import OURS, Moment, consign, origins
+from lib.delivery.envelope import OURS, Moment, envelope, origins
 from lib.delivery.letters import Letters
-from lib.delivery.queued import Errand, Post, Result
-from lib.delivery.settle import Clerk
-from lib.delivery.settle import Terms as Ends
-from lib.errors import LostError, PeerError, SafetyNetError
+from lib.delivery.queued import DeliveryAttempt, DeliveryRequest, Receipts
+from lib.delivery.settle import Defaults as Ends
+from lib.delivery.settle import Settlement
+from lib.errors import ConnectionLostError, ProtocolError, SafetyNetError
 from lib.net.dialogue import Dialogue
 from lib.net.wire import Wire
 from lib.pop import deletions, fetch, pop3
@@ -28,14 +28,14 @@ from lib.pop.course import Course, Given
 from lib.pop.fetch import Fetch
 from lib.pop.plan import Limits, Listed, Rules, Turn
 from lib.pop.poll import SESSIONS
-from lib.pop.pop3 import Body, Capabilities, Status
-from lib.pop.session import Mailbox, Terms
-from lib.report.outcome import Tally, Unwatched
+from lib.pop.pop3 import Body, Capabilities, StatusLine
+from lib.pop.session import Session, SessionTerms
+from lib.report.outcome import Tally, Unobserved
 from lib.run import stores
 from lib.smtp.smtp import Features, Reply
-from lib.smtp.transaction import State, Transaction
+from lib.smtp.transaction import Transaction, TransactionState
 from lib.store import recovery
-from lib.store.journal import Ledger
+from lib.store.journal import Journal
 from lib.store.spool import Spool, Stored
 from tests.faults.brittle import JOURNAL, Brittle, Tape
 from tests.faults.disk import EVERYTHING, PowerCut
@@ -75,7 +75,7 @@ class Letter:
 
     number: int
     who: bytes
-    errand: Errand
+    request: DeliveryRequest
     to: bytes
     sure: str = "unread"  # or recorded
     since: int = 0  # syncs of the journal before that
@@ -158,7 +158,7 @@ class Line(Wire):
 
     def _break(self) -> None:
         if self._left == 0:
-            raise LostError("the line is cut")
+            raise ConnectionLostError("the line is cut")
         if self._left is not None:
             self._left -= 1
 
@@ -166,13 +166,13 @@ class Line(Wire):
         """Do nothing."""
 
 
-class Box(Mailbox):
+class Box(Session):
     """A mailbox that is open already."""
 
     def __init__(self, account: Account, session: Visitor, line: Line, ways: Ways, *, ahead: bool) -> None:
-        super().__init__(account, "", Terms(1.0, None))
+        super().__init__(account, "", SessionTerms(1.0, None))
         self.capabilities = Capabilities({b"PIPELINING": ()} if ahead else {})
-        self.dialogue: Dialogue[Status | Body] = Dialogue(pop3.Framer())
+        self.dialogue: Dialogue[StatusLine | Body] = Dialogue(pop3.Pop3Framer())
         self.wire = line
         rows = enumerate(session.listed, 1)
         named = {"none": b"", "doubled": b"same"}
@@ -199,8 +199,8 @@ class World:
         self.days = 0
         self._gone: list[bytes] = []
         self._uid = 0
-        self._errands: deque[Errand] = deque()
-        self._clerk: Clerk
+        self._requests: deque[DeliveryRequest] = deque()
+        self._settlement: Settlement
         accounts = tuple(Account(name, Secret("x"), "pop.x", headers=("X-Rcpt-To",)) for name in NAMES)
         self.settings = Settings(
             pf_user=accounts,
@@ -255,11 +255,11 @@ class World:
         """Do what --reset does."""
         self._again = self._again or self._damaged
         self.tripped, self.row, self._damaged = False, 0, False
-        ledger, spool = Ledger(self.folder / JOURNAL), Spool(self.folder, ROOM)
-        ledger.load(self.now())
-        recovery.reset(ledger, spool, self.now())
+        journal, spool = Journal(self.folder / JOURNAL), Spool(self.folder, ROOM)
+        journal.load(self.now())
+        recovery.reset(journal, spool, self.now())
         spool.close()
-        ledger.close()
+        journal.close()
 
     def renumber(self, name: str) -> None:
         """Let the server call all its mails something else."""
@@ -285,7 +285,7 @@ class World:
             if not self.disk.dead:  # else nobody hears what it says
                 raise
         finally:
-            self._errands.clear()
+            self._requests.clear()
             fetch.NOOP_SECONDS, deletions.GROUP_SECONDS = 20.0, 1.0
             self.tape = Tape(())
         dead = self.disk.dead
@@ -314,37 +314,39 @@ class World:
     def _pass(self, breaks: int | None) -> None:
         with stores.opened(self.settings, self.row, "popfetch") as place:
             ends = Ends(CARETAKER if self.ways.caretaker else b"", self.settings.pf_give_up)
-            letters = Letters(place.spool, place.ledger, self._origin, "popfetch", "popfetch@us.example", "us.example")
-            clerk = Clerk(place.ledger, place.spool, place.duds, ends, place.streak, Unwatched(), self.now, letters)
-            self._clerk, self._halted = clerk, False
+            letters = Letters(place.spool, place.journal, self._origin, "popfetch", "popfetch@us.example", "us.example")
+            settlement = Settlement(
+                place.journal, place.spool, place.duds, ends, place.safety_net, Unobserved(), self.now, letters
+            )
+            self._settlement, self._halted = settlement, False
             try:
-                place.bury_corrupt(clerk)
+                place.bury_corrupt(settlement)
                 for stored, key in place.found:
                     self.hand_over(stored, key)
-                while self._errands and not self._halted:
+                while self._requests and not self._halted:
                     self._deliver()
                 if self._again:
                     self._again = False
                     self._excuse()  # --reset has let all be delivered that was whole, and the power may bring it back
                 for account in self.settings.pf_user:
-                    self._visit(account, breaks)
+                    self._poll(account, breaks)
                 self._deliver_all()
             except SafetyNetError:  # of a corrupt spool file
                 self._halted = True
-            self.row, self.tripped = place.streak.row, place.streak.tripped
+            self.row, self.tripped = place.safety_net.row, place.safety_net.tripped
 
-    def _visit(self, account: Account, breaks: int | None) -> None:
-        """Do what a Visit does: further sessions while there is more, or where one broke that had fetched something."""
-        if self._halted or self._clerk.ledger.held(account.id):
+    def _poll(self, account: Account, breaks: int | None) -> None:
+        """Do what a poll does: further sessions while there is more, or where one broke that had fetched something."""
+        if self._halted or self._settlement.journal.held(account.id):
             return
-        tally, course, post = Tally(), Course(), Post()
-        self._clerk.expect(account.id, post)
+        tally, course, post = Tally(), Course(), Receipts()
+        self._settlement.expect(account.id, post)
         for _ in range(SESSIONS):
             before = tally.fetched + tally.deleted
             course.more = course.again = False
             try:
                 self._session(account, course, self._given(account, tally, post), breaks)
-            except (LostError, PeerError):
+            except (ConnectionLostError, ProtocolError):
                 if tally.fetched + tally.deleted == before and not course.again:
                     return
                 course.turn = Turn.NOW
@@ -354,9 +356,11 @@ class World:
                 course.turn = Turn.ALONE
             breaks = None if self.tape.next(2) else breaks
 
-    def _given(self, account: Account, tally: Tally, post: Post) -> Given:
+    def _given(self, account: Account, tally: Tally, post: Receipts) -> Given:
         limits = Limits(100, 0.0, Rules(KEEP_FOREVER if self.ways.keep else 0))
-        return Given(account.name, self._clerk.ledger, self._clerk.spool, post, self, Unwatched(), tally, limits)
+        return Given(
+            account.name, self._settlement.journal, self._settlement.spool, post, self, Unobserved(), tally, limits
+        )
 
     def _session(self, account: Account, course: Course, given: Given, breaks: int | None) -> None:
         session = Visitor(self.ways, self.boxes[account.user], self)
@@ -376,11 +380,11 @@ class World:
 
     def hand_over(self, stored: Stored, key: str) -> None:
         """See Desk."""
-        clerk, origin = self._clerk, self._origin(stored.account)
+        settlement, origin = self._settlement, self._origin(stored.account)
         moment = Moment(self.now(), time.monotonic())
-        parcel = consign(stored, key, origin, clerk.ledger.of(stored.account).get(key), moment)
+        queued = envelope(stored, key, origin, settlement.journal.of(stored.account).get(key), moment)
         try:
-            self._errands.extend(clerk.first(parcel))
+            self._requests.extend(settlement.first(queued))
         except SafetyNetError:
             self._halted = True
 
@@ -392,22 +396,22 @@ class World:
             self._deliver()
 
     def _deliver_all(self) -> None:
-        while self._errands and not self._halted and self.tape.next(8) != 7:
+        while self._requests and not self._halted and self.tape.next(8) != 7:
             self._deliver()
 
     def _deliver(self) -> None:
-        if not self._errands or self._halted:
+        if not self._requests or self._halted:
             return
-        transaction = Transaction(self._errands.popleft(), Features({}))
+        transaction = Transaction(self._requests.popleft(), Features({}))
         if transaction.commands:
             self._envelope(transaction)
-        if transaction.state is State.CONTENT:
+        if transaction.state is TransactionState.CONTENT:
             self._content(transaction)
         result = transaction.result()
         if result.answers:
-            self._tell(transaction.errand, result)
+            self._tell(transaction.request, result)
         if result.left:
-            self._errands.append(replace(result.errand, recipients=result.left))
+            self._requests.append(replace(result.request, recipients=result.left))
 
     def _envelope(self, transaction: Transaction) -> None:
         if not transaction.hear_mail(self._reply(250, 250, 250, 250, 550, 451)):
@@ -426,7 +430,7 @@ class World:
         for turn, who in enumerate(apart, 1):
             reply = self._reply(250, 250, 250, 554, 451, 0)
             if reply.code in {0, 250}:
-                self._take(transaction.errand, who)
+                self._take(transaction.request, who)
             if not reply.code:
                 transaction.in_doubt()
                 return
@@ -436,29 +440,29 @@ class World:
             transaction.hear_dot_for(who[0], reply)
             if turn < len(apart):
                 said = {who[0]: transaction.answers[who[0]]}
-                self._tell(transaction.errand, Result(transaction.errand, said, tuple(everybody[turn:])))
+                self._tell(transaction.request, DeliveryAttempt(transaction.request, said, tuple(everybody[turn:])))
 
     def _reply(self, *codes: int) -> Reply:
         return Reply(codes[self.tape.next(len(codes))], (b"so",))
 
-    def _take(self, errand: Errand, who: list[bytes]) -> None:
-        if errand.parcel.account in OURS:
+    def _take(self, request: DeliveryRequest, who: list[bytes]) -> None:
+        if request.queued.account in OURS:
             return
-        stored = b"".join(self._clerk.spool.chunks(errand.parcel.number))
+        stored = b"".join(self._settlement.spool.chunks(request.queued.number))
         number = ident(stored)
         assert stored == self.mails[number].octets.replace(b"\r\n..", b"\r\n."), "altered"
         self.count["deliveries"] += len(who)
-        self.letters += [Letter(number, CARETAKER if errand.to_caretaker else one, errand, one) for one in who]
+        self.letters += [Letter(number, CARETAKER if request.to_caretaker else one, request, one) for one in who]
 
-    def _tell(self, errand: Errand, result: Result) -> None:
-        """Let the clerk hear; what he was told is on record when he comes back."""
+    def _tell(self, request: DeliveryRequest, result: DeliveryAttempt) -> None:
+        """Let the settlement hear; what he was told is on record when he comes back."""
         try:
-            self._errands.extend(self._clerk.consider(result))
+            self._requests.extend(self._settlement.consider(result))
         except SafetyNetError:
             self._halted = True
         taken = {who for who, answer in result.answers.items() if answer.status == "accepted"}
         for letter in self.letters:
-            if letter.errand is errand and letter.to in taken and letter.sure == "unread":
+            if letter.request is request and letter.to in taken and letter.sure == "unread":
                 letter.sure, letter.since = "recorded", self.disk.synced
 
     # --- the books --------------------------------------------------------------------------------------------------

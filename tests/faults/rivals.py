@@ -138,8 +138,8 @@ class Place(NamedTuple):
         if self.name != "popfetch":
             return lambda _: True
         path = self.folder / "popfetch.journal"
-        ledger = journal_format.replay(path.read_bytes() if path.exists() else b"").ledger
-        entries = {key: entry for known in ledger.values() for key, entry in known.items()}
+        journal = journal_format.replay(path.read_bytes() if path.exists() else b"").journal
+        entries = {key: entry for known in journal.values() for key, entry in known.items()}
         settled = {key for key, entry in entries.items() if entry.status in SETTLED}
         left = self.world.left
         return lambda letter: letter.number not in left or uid_key(b"embedded-%d" % letter.number) in settled

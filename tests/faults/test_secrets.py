@@ -131,8 +131,8 @@ def test_no_child_process_is_told_a_password(spy: Spy, smtp: SmtpServer, kind: s
 
 BUGS = {
     "a response": (sasl, "respond"),
-    "a listing": (session.Mailbox, "_list"),
-    "a refusal": (session.Mailbox, "_refused"),
+    "a listing": (session.Session, "_list"),
+    "a refusal": (session.Session, "_refused"),
 }
 
 

@@ -54,7 +54,7 @@ def town(conf: Conf, run_pass: RunPass) -> Iterator[Town]:
         yield Town(conf, run_pass, pop, smtp)
 
 
-@pytest.mark.parametrize("name", ["fetcher", "courier"])
+@pytest.mark.parametrize("name", ["fetcher", "delivery"])
 def test_without_any_the_pass_ends_with_a_complaint_and_the_next_one_does_the_work(
     name: str, town: Town, starve: Starve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,7 +69,7 @@ def test_without_any_the_pass_ends_with_a_complaint_and_the_next_one_does_the_wo
 
 
 @pytest.mark.parametrize("most", [1, 2])
-@pytest.mark.parametrize("name", ["fetcher", "courier"])
+@pytest.mark.parametrize("name", ["fetcher", "delivery"])
 def test_with_fewer_it_goes_on(name: str, most: int, town: Town, starve: Starve) -> None:
     starve(name, most)
     assert town(pf_parallel=3) == Result(0, "", "")

@@ -73,10 +73,10 @@ def test_who_is_told_to_come_back_later_gets_it_later_and_the_others_now(office:
     for _ in range(2):
         code, out, err = office.run_pass(path)
         assert (code, out) == (75, "")
-        assert "2 messages still owed in the spool" in err
+        assert "2 messages deferred in the spool" in err
     assert len(office.postfix.received(glad)) == 2
     status = office.run_pass(path, "--status").out
-    assert status.count(f"owed to {GREY}") == 2
+    assert status.count(f"deferred for {GREY}") == 2
     settings = office.postfix.root / "etc" / "main.cf"
     settings.write_text(settings.read_text().replace("come back later", "").replace("450 4.2.0", "OK"))
     office.control("reload")

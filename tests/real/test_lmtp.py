@@ -102,9 +102,9 @@ def test_who_is_full_now_is_owed_where_the_receiver_says_so(
     path = settings(conf, pki, f"127.0.0.1:{patient.lmtp}", pop3(patient, user))
     code, out, err = run_pass(path)
     assert (code, out) == (75, "")
-    assert "1 message still owed in the spool" in err
+    assert "1 message deferred in the spool" in err
     assert len(patient.received(glad)) == 1
-    assert f"owed to {full}@{DOMAIN}\n" in run_pass(path, "--status").out
+    assert f"deferred for {full}@{DOMAIN}\n" in run_pass(path, "--status").out
     for old in (*patient._files(full), patient._maildir(full) / "maildirsize"):
         old.unlink()
     assert run_pass(path) == NOTHING

@@ -62,7 +62,7 @@ def test_what_was_downloaded_while_postfix_was_down_goes_first_and_is_not_downlo
     code, out, err = office.run_pass(path)
     assert (code, out) == (75, ""), err
     assert "see pf_smtp_server" in err
-    assert "still owed in the spool" in err
+    assert "deferred in the spool" in err
     assert office.dovecot.left(user) == COUNT
     (session,) = lines_with(office.dovecot.log, f"pop3({user})", 1)
     downloaded = int(session.partition("retr=")[2].partition("/")[0])

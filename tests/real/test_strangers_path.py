@@ -198,7 +198,7 @@ def test_a_receiver_that_is_down_is_told_of_and_the_next_pass_mends_it(office: O
     assert code == 75
     receiver, spool = [line for line in err.splitlines() if line.startswith("popfetch: ")]
     assert f"127.0.0.1:{ports.dead}: cannot connect: Connection refused: see pf_smtp_server" in receiver
-    assert spool == "popfetch: 1 message still owed in the spool; --status shows to whom"
+    assert spool == "popfetch: 1 message deferred in the spool; --status shows to whom"
     assert told(office, line) == NOTHING
     assert len(office.postfix.received(address)) == 1
 

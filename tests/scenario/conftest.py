@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from lib.delivery.queue import Outbox
-from lib.delivery.queued import Errand
+from lib.delivery.queue import DeliveryQueue
+from lib.delivery.queued import DeliveryRequest
 from tests import talk
 from tests.embedded import PopServer, SmtpServer
 from tests.passes import Argument, Conf, Result, RunPass, account
@@ -148,14 +148,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def mailbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
     """Return bob's mailbox."""
-    put = Outbox.put
+    put = DeliveryQueue.put
 
-    def counted(outbox: Outbox, errand: Errand) -> int:
-        waiting = put(outbox, errand)
+    def counted(queue: DeliveryQueue, request: DeliveryRequest) -> int:
+        waiting = put(queue, request)
         box.handed += 1
         return waiting
 
-    monkeypatch.setattr(Outbox, "put", counted)
+    monkeypatch.setattr(DeliveryQueue, "put", counted)
     with PopServer({"bob": ("geheim-bob", [])}) as server:
         box = Mailbox(server)
         yield box

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lib.pop import entrance
-from lib.pop.session import Terms
+from lib.pop.session import SessionTerms
 from tests.embedded import SmtpServer
 from tests.passes import Conf, RunPass
 from tests.scenario.habits import CLOSE, SILENT, Habit, Odd, OddTalk
@@ -28,7 +28,7 @@ def letters(*names: str) -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a server be silent for less than a second, which is the least that dmail.conf may say."""
-    monkeypatch.setattr(entrance, "Terms", lambda _, *more, **named: Terms(0.4, *more, **named))
+    monkeypatch.setattr(entrance, "SessionTerms", lambda _, *more, **named: SessionTerms(0.4, *more, **named))
     monkeypatch.setattr(entrance, "BREATH", 0.0)
 
 

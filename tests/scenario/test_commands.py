@@ -170,7 +170,7 @@ def test_a_receiver_that_is_down_is_told_with_its_setting(receiver: Receiver, wo
     complaints = [text for text in err.splitlines() if text.startswith("popfetch: ")]
     assert f"127.0.0.1:{port}" in complaints[0]
     assert "pf_smtp_server" in complaints[0]
-    assert "owed in the spool" in complaints[1]
+    assert "deferred in the spool" in complaints[1]
 
 
 def test_an_unknown_recipient_is_told_where_to_look(receiver: Receiver) -> None:
@@ -217,6 +217,8 @@ def test_status_tells_of_the_last_pass_the_spool_the_duds_and_the_accounts(
     assert lines[0].startswith("last pass: started 20")
     assert "duds in a row: 1 of 10" in lines
     assert "duds.dat: 1 message; --duds list shows why" in lines
-    assert [line for line in lines if line.startswith("  from account Bob, ") and "owed to grey@example.org" in line]
+    assert [
+        line for line in lines if line.startswith("  from account Bob, ") and "deferred for grey@example.org" in line
+    ]
     assert [line for line in lines if line.startswith("account Bob: last success 20")]
     assert [line for line in lines if line.startswith("account Gone: failing since ") and "refused" in line]

@@ -16,7 +16,7 @@ from lib.errors import NoLineError
 from lib.halt import never
 from lib.line import command
 from lib.line.backend import NoAnswerError
-from lib.line.command import Command
+from lib.line.command import LineCommands
 from lib.line.orphan import COMMAND, Orphan
 
 LOG = logging.getLogger("popfetch.dial")
@@ -43,8 +43,8 @@ def looks_for(path: Path) -> tuple[str, ...]:
     return python("import os, sys; sys.exit(not os.path.exists(sys.argv[1]))", str(path))
 
 
-def made(up: tuple[str, ...] = (), check: tuple[str, ...] = (), down: tuple[str, ...] = ()) -> Command:
-    return Command(up, check, down, LOG)
+def made(up: tuple[str, ...] = (), check: tuple[str, ...] = (), down: tuple[str, ...] = ()) -> LineCommands:
+    return LineCommands(up, check, down, LOG)
 
 
 @pytest.fixture(autouse=True)

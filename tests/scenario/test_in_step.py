@@ -196,7 +196,7 @@ def test_that_is_remembered(receiver: Receiver, three: Mailbox, work: Path, monk
     assert known.receiver.alone
     state.save(work / "popfetch_state.toml", known._replace(receiver=known.receiver._replace(place="unix:/mx")))
     three.put(*map(letter, ("one", "two", "three")))
-    monkeypatch.setattr("lib.smtp.session.Way.__str__", lambda _: "unix:/mx")  # the same one, whatever its port
+    monkeypatch.setattr("lib.smtp.session.Receiver.__str__", lambda _: "unix:/mx")  # the same one, whatever its port
     passed = run(receiver, f"{AHEAD}{envelope('one')}{OK}{content('one')}{ALONE.removeprefix(AHEAD)}")
     assert (passed[:3], subjects(passed), three.left) == ((0, "", ""), EACH_ONCE, [])
 
@@ -232,6 +232,6 @@ def test_words_before_the_content_are_no_verdict_on_it(receiver: Receiver, three
 @pytest.mark.usefixtures("three")
 def test_every_connection_that_is_closed_so_has_its_line_in_the_log(receiver: Receiver) -> None:
     run(receiver, f"{STUMBLES}{ALONE}")
-    (line,) = logged(receiver.work, "courier")
+    (line,) = logged(receiver.work, "delivery")
     assert (line["note"], line["messages"]) == ("out of step", "1")
     assert line["words"].startswith("503 5.5.1")

@@ -122,7 +122,7 @@ def test_a_notice_that_cannot_be_sent_now_waits_in_the_spool(office: Office, wor
     with nobody() as port:
         code, _, err = office(works=False, receiver=port)
     assert code == 75
-    assert "1 message still owed in the spool" in err
+    assert "1 message deferred in the spool" in err
     assert spooled(work) == ["msg.dat"]
     assert office(works=True).code == 0
     assert office.subjects() == ["POPFetch: account Bob keeps failing", "POPFetch: account Bob works again"]

@@ -81,7 +81,7 @@ def test_the_gravest_makes_the_exit_code_and_each_has_its_line(
         "wrong": f"popfetch: wrong@127.0.0.1:{office.pop.port}: login refused",
         "gone": "popfetch: gone@127.0.0.1:",
         "bad": "popfetch: 1 message went to duds.dat; --duds list shows why",
-        "grey": "popfetch: 1 message still owed in the spool; --status shows to whom",
+        "grey": "popfetch: 1 message deferred in the spool; --status shows to whom",
     }
     for user in users:
         assert user == "good" or [line for line in lines if line.startswith(known[user])]

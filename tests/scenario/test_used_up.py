@@ -144,7 +144,7 @@ def test_another_connection_that_is_refused_ends_the_pass(receiver: Receiver, fo
 
 def test_the_log_says_after_how_many(receiver: Receiver, four: Mailbox) -> None:
     run(receiver, f"{PLAIN}{taken('a', 'b')}{asked('c', '452 enough')}{QUIT}{NEXT}{PLAIN}{taken('c', 'd')}{QUIT}")
-    (line,) = logged(receiver.work, "courier")
+    (line,) = logged(receiver.work, "delivery")
     assert (line["note"], line["messages"], line["words"]) == ("used up", "2", "452 enough")
     assert four.left == []
 
@@ -164,7 +164,7 @@ def known(work: Path) -> int:
 def test_a_limit_is_believed_when_two_connections_met_it_and_ends_the_next_ones_before(
     receiver: Receiver, mailbox: Mailbox, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.smtp.session.Way.__str__", lambda _: "mx")  # the same one, whatever its port
+    monkeypatch.setattr("lib.smtp.session.Receiver.__str__", lambda _: "mx")  # the same one, whatever its port
     mailbox.put(*map(letter, "abcdefghij"))
     full = "".join(
         f"{PLAIN}{taken(*pair)}{asked(more, '452 enough')}{QUIT}{NEXT}"

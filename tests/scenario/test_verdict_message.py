@@ -68,7 +68,7 @@ def test_a_connection_lost_before_the_dot_is_tried_once_more(
     assert taken(b"one", data)
 
 
-STILL_OWED = "popfetch: 1 message still owed in the spool; --status shows to whom\n"
+STILL_DEFERRED = "popfetch: 1 message deferred in the spool; --status shows to whom\n"
 RSET = "C: RSET\nS: 250 ok"
 BREAKS_OFF = f"{ENVELOPE}S: 354 go on\nC~ Received: .*\n-- reset\n"
 
@@ -79,7 +79,7 @@ def test_lost_again_it_waits_as_the_messages_own_fault(
 ) -> None:
     mailbox.put(letter("one", LARGE))
     result = receiver(f"{greeted}{BREAKS_OFF}== next\n{greeted}{BREAKS_OFF}")
-    assert (result.code, result.err) == (75, STILL_OWED)
+    assert (result.code, result.err) == (75, STILL_DEFERRED)
     assert (len(mailbox.left), spooled(work)) == (1, ["msg.dat"])
 
 
@@ -127,7 +127,7 @@ def test_a_message_that_is_not_taken_now_waits_and_the_next_goes_on(
     mailbox.put(letter("one"), letter("two"))
     script = f"-- call all_fetched\n{not_now}\n{ENVELOPE}{TAKEN}C: QUIT"
     code, _, err, data, *_ = receiver(script, given=mailbox.fetched(2))
-    assert (code, err) == (75, STILL_OWED)
+    assert (code, err) == (75, STILL_DEFERRED)
     assert taken(b"two", data)
     assert (mailbox.left, spooled(work), mailbox.retrieved()) == ([letter("one")], ["msg.dat"], 2)
     assert [line["status"] for line in logged(work, "message")] == ["deferred", "delivered"]

@@ -11,7 +11,7 @@ from tests.scenario.mails import logged, mail, spooled
 
 ONE = mail("Return-Path: <a@far.example>", "To: b@example.org", "Subject: one")
 
-STILL_OWED = "popfetch: 1 message still owed in the spool; --status shows to whom"
+STILL_DEFERRED = "popfetch: 1 message deferred in the spool; --status shows to whom"
 
 ENVELOPE = """
     S: 220 mx.example ESMTP
@@ -108,7 +108,7 @@ def test_what_is_said_before_there_is_any_message_blames_no_mail(
     assert result.code == 75
     complaint, owed = result.err.splitlines()
     assert "takes no mail now" in complaint
-    assert owed == STILL_OWED
+    assert owed == STILL_DEFERRED
     waits_in_the_spool(receiver, mailbox, work)
 
 
@@ -118,7 +118,7 @@ QUIT = "C: QUIT"
 def only_advice(err: str) -> bool:
     """Say whether a setting is named, in a line before the only other one."""
     *advice, last = err.splitlines()
-    assert last == STILL_OWED
+    assert last == STILL_DEFERRED
     assert all(line.startswith("popfetch: the receiver would not take a message: ") for line in advice)
     assert all(line.endswith(": see pf_smtp_tls and pf_smtp_user") for line in advice)
     return len(advice) == 1
@@ -129,7 +129,7 @@ def test_no_setting_is_named_once_another_message_was_taken(receiver: Receiver, 
     no = f"S: 530 5.7.0 authentication required\n{QUIT}"
     other = TAKES_IT.replace(QUIT, f"C: MAIL FROM:<a@far.example>\n{no}")
     result = receiver(f"-- call all_fetched\n{ENVELOPE}{no}\n== next\n{other}", given=mailbox.fetched(2))
-    assert (result.code, result.err) == (75, f"{STILL_OWED}\n")
+    assert (result.code, result.err) == (75, f"{STILL_DEFERRED}\n")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_who_is_told_to_log_in_is_told_which_setting_to_look_at(
     mailbox.put(ONE)
     result = receiver(f"{script}\n== next\n{script}")
     complaint, owed = result.err.splitlines()
-    assert (result.code, owed) == (75, STILL_OWED)
+    assert (result.code, owed) == (75, STILL_DEFERRED)
     assert "the receiver would not take a message: " in complaint
     assert complaint.endswith(": see pf_smtp_tls and pf_smtp_user")
     waits_in_the_spool(receiver, mailbox, work)
@@ -263,7 +263,7 @@ def test_a_reply_that_is_none_in_the_middle_is_tried_once_more_and_then_the_mess
 ) -> None:
     mailbox.put(ONE)
     result = receiver(f"{script}\n== next\n{script}")
-    assert (result.code, result.err) == (75, f"{STILL_OWED}\n")
+    assert (result.code, result.err) == (75, f"{STILL_DEFERRED}\n")
     waits_in_the_spool(receiver, mailbox, work)
 
 
@@ -286,6 +286,6 @@ def test_a_time_out_in_the_middle_is_tried_once_more_and_then_the_messages_own(
     monkeypatch.setattr(session, "SILENCE", 0.3)
     mailbox.put(ONE)
     result = receiver(f"{script}\n== next\n{script}")
-    assert (result.code, result.err) == (75, f"{STILL_OWED}\n")
-    assert any("no answer in time" in line["words"] for line in logged(work, "courier"))
+    assert (result.code, result.err) == (75, f"{STILL_DEFERRED}\n")
+    assert any("no answer in time" in line["words"] for line in logged(work, "delivery"))
     waits_in_the_spool(receiver, mailbox, work)

@@ -42,7 +42,7 @@ def test_greylisted_recipients_are_asked_again_and_who_accepted_is_not(
 ) -> None:
     mailbox.put(THREE)
     first = receiver(greeted + rcpt("b", "250 ok") + rcpt("c", not_now) + rcpt("d", "250 ok") + TAKEN)
-    assert (first.code, first.err) == (75, "popfetch: 1 message still owed in the spool; --status shows to whom\n")
+    assert (first.code, first.err) == (75, "popfetch: 1 message deferred in the spool; --status shows to whom\n")
     assert (len(mailbox.left), spooled(work)) == (1, ["msg.dat"])
     (line,) = logged(work, "message")
     assert (line["status"], line["to"]) == ("deferred", "<c@example.org>")

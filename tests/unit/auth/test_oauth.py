@@ -14,7 +14,7 @@ from lib.auth import oauth, sasl
 from lib.auth.oauth import Browser, Device, InvalidGrantError, Token, Waiting
 from lib.config.oauth import Oauth, parse, providers
 from lib.errors import AccountError, LoginError, SettingsError
-from lib.net.https import Answer
+from lib.net.https import HttpReply
 from tests import pki
 
 NOW = 1_800_000_000.0
@@ -22,8 +22,8 @@ MICROSOFT = parse("work provider=microsoft client_id=abc")
 GOOGLE = parse("g provider=google client_id=abc client_secret=def")
 
 
-def answer(status: int = 200, **said: object) -> Answer:
-    return Answer(status, said)
+def answer(status: int = 200, **said: object) -> HttpReply:
+    return HttpReply(status, said)
 
 
 def query(address: str) -> dict[str, str]:
@@ -98,7 +98,7 @@ POLLED = [
 
 
 @pytest.mark.parametrize(("said", "means"), POLLED)
-def test_what_is_heard_while_somebody_types(said: Answer, means: Token | Waiting) -> None:
+def test_what_is_heard_while_somebody_types(said: HttpReply, means: Token | Waiting) -> None:
     assert oauth.polled(said, NOW, 5) == means
 
 
@@ -134,7 +134,7 @@ MEANS = [
 
 
 @pytest.mark.parametrize(("said", "error", "words"), MEANS)
-def test_what_an_answer_without_token_means(said: Answer, error: type[AccountError], words: str) -> None:
+def test_what_an_answer_without_token_means(said: HttpReply, error: type[AccountError], words: str) -> None:
     with pytest.raises(error, match=words) as caught:
         oauth.token(said, NOW)
     assert type(caught.value) is error
@@ -283,7 +283,7 @@ def test_what_an_issuer_tells_is_taken_if_it_is_its_own() -> None:
         answer(),
     ],
 )
-def test_what_an_issuer_may_not_tell(said: Answer) -> None:
+def test_what_an_issuer_may_not_tell(said: HttpReply) -> None:
     with pytest.raises(AccountError, match="issuer="):
         oauth.discovered(providers()["generic"], "https://i.org", said)
 

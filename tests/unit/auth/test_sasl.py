@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.auth.sasl import MECHANISMS, Login, digest, respond
-from lib.errors import PeerError
+from lib.errors import ProtocolError
 from tests.arrivals import soup
 
 TIM = Login(b"tim", b"tanstaaftanstaaf", b"postoffice.reston.mci.net", 110)
@@ -81,7 +81,7 @@ def test_apop_as_in_rfc_1939() -> None:
 
 @pytest.mark.parametrize("challenge", [b"!", b"YQ", b"YQ===", b"Y\0Q=", b"\xff"])
 def test_only_cram_md5_minds_a_challenge_that_is_no_base64(challenge: bytes) -> None:
-    with pytest.raises(PeerError, match="not base64"):
+    with pytest.raises(ProtocolError, match="not base64"):
         respond(MECHANISMS[b"CRAM-MD5"][0], TIM, challenge)
     assert respond(MECHANISMS[b"LOGIN"][0], TIM, challenge) == b64encode(b"tim")
 
@@ -97,7 +97,7 @@ def test_any_challenge_gives_one_line_or_a_peer_error(challenge: bytes, mechanis
     for response in MECHANISMS[mechanism]:
         try:
             line = respond(response, TIM, challenge)
-        except PeerError:
+        except ProtocolError:
             continue
         assert b64decode(line, validate=True)
         assert b"\r" not in line

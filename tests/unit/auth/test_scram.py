@@ -7,8 +7,8 @@ import scramp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.auth.scram import HASHES, LEAST_ITERATIONS, MOST_ITERATIONS, Scram, Turn, prepared
-from lib.errors import PeerError
+from lib.auth.scram import HASHES, LEAST_ITERATIONS, MOST_ITERATIONS, Scram, ScramStep, prepared
+from lib.errors import ProtocolError
 
 # RFC 5802 section 5 and RFC 7677 section 3: mechanism, nonce, the four messages.
 EXAMPLES = [
@@ -70,7 +70,7 @@ SALT = b64encode(b"salt")
     ],
 )
 def test_a_first_message_that_cheats_is_refused(challenge: bytes) -> None:
-    with pytest.raises(PeerError, match="SCRAM"):
+    with pytest.raises(ProtocolError, match="SCRAM"):
         begun().respond(challenge)
 
 
@@ -78,15 +78,15 @@ def test_a_first_message_that_cheats_is_refused(challenge: bytes) -> None:
 def test_a_server_that_does_not_know_the_password_is_refused(final: bytes) -> None:
     scram = begun()
     scram.respond(b"r=nonceX,s=%b,i=4096" % SALT)
-    with pytest.raises(PeerError, match="SCRAM"):
+    with pytest.raises(ProtocolError, match="SCRAM"):
         scram.respond(final)
     assert not scram.proved
 
 
 def test_nothing_follows_the_proof() -> None:
     scram = begun()
-    scram.turn = Turn.PROVED
-    with pytest.raises(PeerError):
+    scram.turn = ScramStep.PROVED
+    with pytest.raises(ProtocolError):
         scram.respond(b"more")
 
 
@@ -141,5 +141,5 @@ def test_it_is_understood_by_scramp(mechanism: bytes, user: str, password: str) 
 def test_any_challenge_is_answered_or_refused(challenge: bytes) -> None:
     try:
         begun().respond(challenge)
-    except PeerError as error:
+    except ProtocolError as error:
         assert "SCRAM" in str(error)  # noqa: PT017 - most inputs are refused, which is what is looked at

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from lib.auth import tokens as tokens_module
 from lib.auth.oauth import Token
-from lib.auth.tokens import FOLDER, Stored, Tokens, decoded, encoded
+from lib.auth.tokens import FOLDER, StoredToken, Tokens, decoded, encoded
 from lib.config.oauth import Oauth, parse
 from lib.config.values import Secret
 from lib.errors import AccountError, LoginError, StorageError
-from lib.net.https import Answer, UnreachableError
+from lib.net.https import HttpReply, ServerUnavailableError
 from lib.store import ownfile
 
 NOW = 1_800_000_000.0
@@ -34,18 +34,18 @@ class Provider:
     def __init__(self) -> None:
         self.asked: list[Mapping[str, str]] = []
         self.refresh = "r0"
-        self.says: Callable[[], Answer | None] = lambda: None
+        self.says: Callable[[], HttpReply | None] = lambda: None
 
-    def post(self, _url: str, form: Mapping[str, str]) -> Answer:
+    def post(self, _url: str, form: Mapping[str, str]) -> HttpReply:
         self.asked.append(form)
         said = self.says()
         if said is not None:
             return said
         if form.get("grant_type") == "refresh_token" and form["refresh_token"] != self.refresh:
-            return Answer(400, {"error": "invalid_grant"})
+            return HttpReply(400, {"error": "invalid_grant"})
         number = len(self.asked)
         self.refresh = f"r{number}"
-        return Answer(200, {"access_token": f"a{number}", "expires_in": 3600, "refresh_token": self.refresh})
+        return HttpReply(200, {"access_token": f"a{number}", "expires_in": 3600, "refresh_token": self.refresh})
 
 
 class Place:
@@ -62,11 +62,11 @@ class Place:
 
     def logged_in(self) -> Tokens:
         found = self.tokens()
-        found.keep("work", Stored(Token("a0", NOW + 3600, "r0", NOW)))
+        found.keep("work", StoredToken(Token("a0", NOW + 3600, "r0", NOW)))
         return found
 
     @property
-    def stored(self) -> Stored:
+    def stored(self) -> StoredToken:
         return decoded((self.folder / "work.json").read_bytes())
 
 
@@ -115,16 +115,16 @@ def test_sixty_four_accounts_cause_one_renewal(place: Place) -> None:
     assert len(place.provider.asked) == 1
 
 
-def unreachable() -> Answer:
-    raise UnreachableError("login.example.org: no answer in time")
+def unreachable() -> HttpReply:
+    raise ServerUnavailableError("login.example.org: no answer in time")
 
 
 PASSING = {
     "the network fails": unreachable,
-    "503": lambda: Answer(503, {}),
-    "500 with invalid_grant": lambda: Answer(500, {"error": "invalid_grant"}),
-    "a captive portal": lambda: Answer(200, {}),
-    "temporarily_unavailable": lambda: Answer(400, {"error": "temporarily_unavailable"}),
+    "503": lambda: HttpReply(503, {}),
+    "500 with invalid_grant": lambda: HttpReply(500, {"error": "invalid_grant"}),
+    "a captive portal": lambda: HttpReply(200, {}),
+    "temporarily_unavailable": lambda: HttpReply(400, {"error": "temporarily_unavailable"}),
 }
 
 
@@ -165,7 +165,7 @@ def test_a_name_that_nobody_has_logged_in_for_says_what_to_type(place: Place) ->
     assert place.provider.asked == []
 
 
-@pytest.mark.parametrize("octets", [b"", b"{}", b"[]", b'{"schema": 2}', b"\xff", encoded(Stored())[:-20]])
+@pytest.mark.parametrize("octets", [b"", b"{}", b"[]", b'{"schema": 2}', b"\xff", encoded(StoredToken())[:-20]])
 def test_a_damaged_file_says_what_to_type(place: Place, octets: bytes) -> None:
     found = place.logged_in()
     (place.folder / "work.json").write_bytes(octets)
@@ -246,13 +246,13 @@ def test_what_an_issuer_told_is_used_for_the_renewal(place: Place) -> None:
     own = parse("own provider=generic issuer=https://i.org")
     urls: list[str] = []
 
-    def post(url: str, form: Mapping[str, str]) -> Answer:
+    def post(url: str, form: Mapping[str, str]) -> HttpReply:
         urls.append(url)
         return place.provider.post(url, form)
 
     found = Tokens(place.folder, {"own": own}, post, lambda: place.now, "x")
     endpoints = (("token", "https://i.org/token"), ("planted", "x"))
-    found.keep("own", Stored(Token("a0", 0.0, "r0"), "registered", endpoints))
+    found.keep("own", StoredToken(Token("a0", 0.0, "r0"), "registered", endpoints))
     assert found.access("own", "anna", reveal) == "a1"
     assert urls == ["https://i.org/token"]
     assert place.provider.asked[0]["client_id"] == "registered"
@@ -264,13 +264,13 @@ times = st.floats(allow_nan=False, allow_infinity=False)
 
 @given(
     st.builds(
-        Stored,
+        StoredToken,
         st.builds(Token, texts, times, texts, times),
         texts,
         st.dictionaries(texts, texts, max_size=3).map(lambda found: tuple(found.items())),
     )
 )
-def test_what_was_written_is_read(stored: Stored) -> None:
+def test_what_was_written_is_read(stored: StoredToken) -> None:
     assert decoded(encoded(stored).ljust(5000, b"\n")) == stored
 
 

@@ -6,13 +6,13 @@ import pytest
 
 from lib.commands import check
 from lib.config import account, dmail_conf, settings
-from lib.config.dmail_conf import Plan
+from lib.config.dmail_conf import Configuration
 from lib.config.grammar import File
 
 CONF, PROGRAM = Path("/etc/dmail.conf"), Path("/opt/popfetch")
 
 
-def plan(*lines: str) -> Plan:
+def plan(*lines: str) -> Configuration:
     text = "\n".join(lines).encode()
     return dmail_conf.load(CONF, PROGRAM, read=lambda _: File(text), system="posix")
 

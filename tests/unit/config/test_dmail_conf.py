@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.config import dmail_conf, settings
-from lib.config.dmail_conf import Plan
+from lib.config.dmail_conf import Configuration
 from lib.config.grammar import MAX_FILES, MAX_OCTETS, File
 from lib.config.settings import HostPort, Tls, UnixPath
 from lib.errors import SettingsError
@@ -24,7 +24,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="rights of POSIX, tol
 PIN = "pin=sha256:" + "00" * 32
 
 
-def plan(text: str | bytes, *, mode: int = 0o100600, system: str = "posix", **more: bytes) -> Plan:
+def plan(text: str | bytes, *, mode: int = 0o100600, system: str = "posix", **more: bytes) -> Configuration:
     """Load *text*; *more* are files beside it, NAME.conf."""
     data = text if isinstance(text, bytes) else text.encode()
     files = {CONF: data, **{CONF.parent / f"{name}.conf": octets for name, octets in more.items()}}

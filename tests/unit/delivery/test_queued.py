@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lib.delivery.queued import Errand, Parcel, Post
+from lib.delivery.queued import DeliveryRequest, QueuedMessage, Receipts
 from lib.mail.message import scan
 from lib.mail.received import Trace
 from lib.smtp.content import content
@@ -16,8 +16,8 @@ LONG = 20.0  # seconds: only a test that fails waits so long
 MESSAGE = b"From nobody\nSubject: hi\r\n\r\nbody\r\n"
 
 
-def parcel(opening: bytes) -> Parcel:
-    return Parcel(
+def queued(opening: bytes) -> QueuedMessage:
+    return QueuedMessage(
         account="bob@pop.example.org",
         label="bob",
         key="uid:1",
@@ -34,22 +34,22 @@ def parcel(opening: bytes) -> Parcel:
         trace=Trace("bob", "pop.example", "", "POP3", "mx.example", datetime.fromtimestamp(0, UTC)),
         sender=b"",
         recipients=(b"a@b",),
-        owed=(b"a@b",),
+        deferred=(b"a@b",),
         since=0.0,
         began=0.0,
     )
 
 
 def test_an_errand_counts_what_is_sent_and_not_what_was_fetched() -> None:
-    one = parcel(b"Received: by us\r\nSubject: hi\r\n")
-    errand = Errand(one, b"", one.recipients, one.opening)
-    assert errand.size == len(b"Received: by us\r\nSubject: hi\r\n\r\nbody\r\n")
+    one = queued(b"Received: by us\r\nSubject: hi\r\n")
+    request = DeliveryRequest(one, b"", one.recipients, one.opening)
+    assert request.size == len(b"Received: by us\r\nSubject: hi\r\n\r\nbody\r\n")
 
 
 def test_the_caretakers_copy_counts_its_own_words() -> None:
-    one = parcel(b"Received: by us\r\n")
-    errand = Errand(one, b"", (b"c@d",), b"Subject: copy\r\n", closing=b"--end--\r\n", to_caretaker=True)
-    assert errand.size == len(b"Subject: copy\r\n\r\nbody\r\n--end--\r\n")
+    one = queued(b"Received: by us\r\n")
+    request = DeliveryRequest(one, b"", (b"c@d",), b"Subject: copy\r\n", closing=b"--end--\r\n", to_caretaker=True)
+    assert request.size == len(b"Subject: copy\r\n\r\nbody\r\n--end--\r\n")
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_the_caretakers_copy_counts_its_own_words() -> None:
 def test_size_is_exactly_what_is_sent(opening: bytes, body: list[bytes], closing: bytes) -> None:
     octets = b"".join(body)
     clean = b"\n" not in (opening + octets + closing).replace(b"\r\n", b"")
-    one = parcel(opening)._replace(clean=clean, size=len(octets), head=scan(b""), body=octets)
-    errand = Errand(one, b"", (b"c@d",), opening, closing).measured(body)
-    sent = b"".join(content(errand, body))
-    assert errand.size == len(re.sub(rb"(?m)^\.\.", b".", sent))
+    one = queued(opening)._replace(clean=clean, size=len(octets), head=scan(b""), body=octets)
+    request = DeliveryRequest(one, b"", (b"c@d",), opening, closing).measured(body)
+    sent = b"".join(content(request, body))
+    assert request.size == len(re.sub(rb"(?m)^\.\.", b".", sent))
 
 
 def test_news_come_in_their_order_and_once() -> None:
-    post = Post()
+    post = Receipts()
     post.put("a", settled=True)
     post.put("b", settled=False)
     assert list(post.take()) == [("a", True), ("b", False)]
@@ -80,7 +80,7 @@ def test_news_come_in_their_order_and_once() -> None:
 
 
 def test_news_that_come_while_they_are_read_are_read() -> None:
-    post = Post()
+    post = Receipts()
     post.put("a", settled=True)
     news = post.take()
     next(news)
@@ -88,40 +88,40 @@ def test_news_that_come_while_they_are_read_are_read() -> None:
     assert list(news) == [("b", True)]
 
 
-def took(post: Post) -> float:
+def took(post: Receipts) -> float:
     began = time.monotonic()
     post.wait(LONG)
     return time.monotonic() - began
 
 
 def test_with_news_there_is_nothing_to_wait_for() -> None:
-    post = Post()
+    post = Receipts()
     post.put("a", settled=True)
     assert took(post) < LONG / 2
 
 
 def test_news_end_the_wait() -> None:
-    post = Post()
+    post = Receipts()
     threading.Timer(0.01, post.put, ("a",), {"settled": True}).start()
     assert took(post) < LONG / 2
     assert list(post.take()) == [("a", True)]
 
 
 def test_a_nudge_ends_the_wait() -> None:
-    post = Post()
+    post = Receipts()
     threading.Timer(0.01, post.nudge).start()
     assert took(post) < LONG / 2
 
 
 def test_a_nudge_that_comes_just_before_the_wait_is_not_lost() -> None:
     # The fetcher looks whether the pass has halted, the pass halts and nudges, the fetcher waits: for 20 seconds.
-    post = Post()
+    post = Receipts()
     post.nudge()
     assert took(post) < LONG / 2
 
 
 def test_a_nudge_ends_one_wait_only() -> None:
-    post = Post()
+    post = Receipts()
     post.nudge()
     post.nudge()
     post.wait(LONG)
@@ -131,13 +131,13 @@ def test_a_nudge_ends_one_wait_only() -> None:
 
 
 def test_without_news_the_wait_has_its_end() -> None:
-    post = Post()
+    post = Receipts()
     post.wait(0.001)
     assert list(post.take()) == []
 
 
 def test_who_waits_for_several_news_is_woken_once_by_the_last_of_them() -> None:
-    post = Post()
+    post = Receipts()
     woken: list[list[tuple[str, bool]]] = []
 
     def fetch() -> None:
@@ -154,7 +154,7 @@ def test_who_waits_for_several_news_is_woken_once_by_the_last_of_them() -> None:
 
 
 def test_several_news_that_do_not_all_come_are_waited_for_no_longer_than_agreed() -> None:
-    post = Post()
+    post = Receipts()
     post.put("a", settled=True)
     post.wait(0.001, enough=2)
     assert list(post.take()) == [("a", True)]

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 import pytest
 
 from lib.delivery.envelope import CARETAKER, NOT_YET
-from lib.delivery.queued import Answer, Cause, Errand, Parcel, Result
+from lib.delivery.queued import Cause, DeliveryAttempt, DeliveryRequest, QueuedMessage, RecipientStatus
 from lib.delivery.record import records
 from lib.mail.message import scan
 from lib.mail.received import Trace
-from lib.store.journal_facts import OWED, ContentRefused, Entry, Loss, Lost, Record, Verdicts
+from lib.store.journal_facts import DEFERRED, ContentRefused, Entry, Loss, Lost, Record, Verdicts
 
 ANN, BEN, NOW = b"ann@x", b"ben@x", 2e9
-PARCEL = Parcel(
+PARCEL = QueuedMessage(
     account="bob",
     label="bob",
     key="uid:1",
@@ -30,13 +30,13 @@ PARCEL = Parcel(
     trace=Trace("bob", "pop.example", "", "POP3", "mx.example", datetime.fromtimestamp(0, UTC)),
     sender=b"s@y",
     recipients=(ANN, BEN),
-    owed=(ANN, BEN),
+    deferred=(ANN, BEN),
     since=0.0,
     began=0.0,
 )
-ERRAND = Errand(PARCEL, b"s@y", (ANN, BEN), b"")
-TAKEN, NO = Answer("accepted", b"250"), Answer("refused", b"550")
-SPAM, LOST = Answer("refused", b"554", Cause.CONTENT), Answer("owed", b"lost", Cause.DOUBT)
+ERRAND = DeliveryRequest(PARCEL, b"s@y", (ANN, BEN), b"")
+TAKEN, NO = RecipientStatus("accepted", b"250"), RecipientStatus("refused", b"550")
+SPAM, LOST = RecipientStatus("refused", b"554", Cause.CONTENT), RecipientStatus("owed", b"lost", Cause.DOUBT)
 
 
 def verdicts(**said: tuple[str, bytes]) -> Verdicts:
@@ -66,22 +66,22 @@ def verdicts(**said: tuple[str, bytes]) -> Verdicts:
     ],
 )
 def test_what_was_heard_is_noted_with_what_it_was_about(
-    answers: dict[bytes, Answer], known: Entry, expected: list[Record]
+    answers: dict[bytes, RecipientStatus], known: Entry, expected: list[Record]
 ) -> None:
-    assert list(records(Result(ERRAND, answers), known, NOW)) == expected
+    assert list(records(DeliveryAttempt(ERRAND, answers), known, NOW)) == expected
 
 
 def test_who_has_still_to_be_heard_is_noted_with_the_first_verdict() -> None:
-    (first,) = records(Result(ERRAND, {ANN: TAKEN}, (BEN,)), Entry("uid:1"), NOW)
-    assert first == verdicts(ann=("accepted", b"250"), ben=(OWED, NOT_YET))
-    known = Entry("uid:1", recipients={ANN: ("accepted", b"250"), BEN: (OWED, NOT_YET)})
-    (second,) = records(Result(ERRAND, {BEN: NO}, (ANN,)), known, NOW)
+    (first,) = records(DeliveryAttempt(ERRAND, {ANN: TAKEN}, (BEN,)), Entry("uid:1"), NOW)
+    assert first == verdicts(ann=("accepted", b"250"), ben=(DEFERRED, NOT_YET))
+    known = Entry("uid:1", recipients={ANN: ("accepted", b"250"), BEN: (DEFERRED, NOT_YET)})
+    (second,) = records(DeliveryAttempt(ERRAND, {BEN: NO}, (ANN,)), known, NOW)
     assert second == verdicts(ben=("refused", b"550"))
 
 
 def test_what_the_caretaker_says_to_his_copy_stands_under_a_name_of_its_own() -> None:
     copy = replace(ERRAND, recipients=(ANN,), to_caretaker=True)
-    facts = list(records(Result(copy, {ANN: SPAM}), Entry("uid:1"), NOW))
+    facts = list(records(DeliveryAttempt(copy, {ANN: SPAM}), Entry("uid:1"), NOW))
     assert facts == [
         Verdicts("bob", "uid:1", b"s@y", {CARETAKER + ANN: ("refused", b"554")}, NOW),
         ContentRefused("bob", "uid:1", (CARETAKER + ANN,)),

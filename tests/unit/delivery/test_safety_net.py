@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.delivery.safety_net import COUNTS, Ground, Streak, ground
+from lib.delivery.safety_net import COUNTS, Ground, SafetyNet, ground
 from lib.errors import SafetyNetError
 from lib.store.journal_facts import Dud, DudsInARow, Record
 
@@ -21,9 +21,9 @@ FACT = Dud("bob", "uid:1", "", 1.0)
 )
 def test_what_anybody_could_have_written_so_counts_for_nothing(why: Ground, counts: bool) -> None:
     noted: list[Record] = []
-    streak = Streak(0, 9, lambda *facts: noted.extend(facts))
-    streak.dud(why, FACT)
-    assert streak.row == counts
+    safety_net = SafetyNet(0, 9, lambda *facts: noted.extend(facts))
+    safety_net.dud(why, FACT)
+    assert safety_net.row == counts
     assert noted == [FACT, *([DudsInARow(1)] if counts else [])]
 
 
@@ -46,22 +46,22 @@ def test_what_we_wrote_ourselves_counts_whatever_it_is_refused_for(content: bool
 
 def test_it_trips_at_the_limit_and_any_delivery_ends_the_row() -> None:
     noted: list[Record] = []
-    streak = Streak(1, 3, lambda *facts: noted.extend(facts))
-    streak.dud(Ground.RECIPIENTS)
-    streak.delivered()
-    streak.delivered()
-    assert (streak.row, streak.tripped, noted) == (0, False, [DudsInARow(2), DudsInARow(0)])
+    safety_net = SafetyNet(1, 3, lambda *facts: noted.extend(facts))
+    safety_net.dud(Ground.RECIPIENTS)
+    safety_net.delivered()
+    safety_net.delivered()
+    assert (safety_net.row, safety_net.tripped, noted) == (0, False, [DudsInARow(2), DudsInARow(0)])
     for _ in range(2):
-        streak.dud(Ground.RECIPIENTS)
-        streak.dud(Ground.CONTENT)
-        streak.check()
-    streak.dud(Ground.NOBODY)
-    streak.delivered()
-    assert (streak.row, streak.tripped, noted[2:]) == (3, True, [DudsInARow(1), DudsInARow(2), DudsInARow(3)])
+        safety_net.dud(Ground.RECIPIENTS)
+        safety_net.dud(Ground.CONTENT)
+        safety_net.check()
+    safety_net.dud(Ground.NOBODY)
+    safety_net.delivered()
+    assert (safety_net.row, safety_net.tripped, noted[2:]) == (3, True, [DudsInARow(1), DudsInARow(2), DudsInARow(3)])
     with pytest.raises(SafetyNetError, match="3 duds in a row"):
-        streak.check()
+        safety_net.check()
 
 
 @pytest.mark.parametrize(("row", "tripped"), [(2, False), (3, True), (99, True)])
 def test_what_a_killed_pass_left_may_be_enough(row: int, tripped: bool) -> None:
-    assert Streak(row, 3, print).tripped is tripped
+    assert SafetyNet(row, 3, print).tripped is tripped

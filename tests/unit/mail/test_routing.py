@@ -10,24 +10,24 @@ from hypothesis import strategies as st
 from lib.config.settings import Account, Alias, Secret, Settings
 from lib.mail import message, routing
 from lib.mail.address import MAX_ADDRESSES, safe
-from lib.mail.routing import Route, Rules
+from lib.mail.routing import Route, RoutingRules
 
 CARETAKER = b"boss@office.example"
-PLAIN = Rules(None, ("X-Rcpt-To", "X-Recip-To", "To"), frozenset(), None, CARETAKER)
+PLAIN = RoutingRules(None, ("X-Rcpt-To", "X-Recip-To", "To"), frozenset(), None, CARETAKER)
 OURS = PLAIN._replace(accept=frozenset([b"x.example"]))
 LOCAL = PLAIN._replace(domain=b"local")
 
 
-def route(header: bytes, rules: Rules = PLAIN) -> Route:
+def route(header: bytes, rules: RoutingRules = PLAIN) -> Route:
     return routing.route(message.scan(header + b"\r\n\r\nX-Rcpt-To: body@x\r\n"), rules)
 
 
-def by(header: bytes, rules: Rules = PLAIN) -> tuple[str, list[bytes]]:
+def by(header: bytes, rules: RoutingRules = PLAIN) -> tuple[str, list[bytes]]:
     routed = route(header, rules)
     return routed.header, list(routed.recipients)
 
 
-def made(settings: Settings, **options: Any) -> Rules:
+def made(settings: Settings, **options: Any) -> RoutingRules:
     account = Account("bob", Secret("x", "dmail.conf:1"), "pop.example", **options)
     return routing.rules(settings, account)
 
@@ -36,7 +36,7 @@ def made(settings: Settings, **options: Any) -> Rules:
 
 
 def test_without_settings_the_standard_headers_decide_for_any_domain() -> None:
-    assert made(Settings()) == Rules(None, ("X-Rcpt-To", "X-Recip-To", "To"), frozenset(), None, None)
+    assert made(Settings()) == RoutingRules(None, ("X-Rcpt-To", "X-Recip-To", "To"), frozenset(), None, None)
 
 
 def test_settings_become_octets() -> None:
@@ -189,7 +189,7 @@ def test_duplicates_go_without_regard_to_case_and_the_order_stays() -> None:
 
 
 def test_the_caretaker_is_used_as_it_stands() -> None:
-    rules = Rules(None, ("To",), frozenset([b"x"]), b"local", b"Boss@Y")
+    rules = RoutingRules(None, ("To",), frozenset([b"x"]), b"local", b"Boss@Y")
     assert by(b"To: a@z", rules) == ("pf_dflt_address", [b"Boss@Y"])
 
 
@@ -242,7 +242,7 @@ def test_a_message_to_more_people_than_there_are_goes_to_the_caretaker_alone() -
         (b"To: a@x,b@x,c@x,d@x,e@x,f@x,g@x", PLAIN, "To gave a@x, b@x, c@x, d@x, e@x and 2 more"),
     ],
 )
-def test_a_sentence_says_why(header: bytes, rules: Rules, why: str) -> None:
+def test_a_sentence_says_why(header: bytes, rules: RoutingRules, why: str) -> None:
     assert route(header, rules).why == why
 
 
@@ -257,7 +257,7 @@ def test_a_sentence_says_why(header: bytes, rules: Rules, why: str) -> None:
         (b"To: ", PLAIN, False),
     ],
 )
-def test_routing_by_to_without_a_filter_is_told(header: bytes, rules: Rules, unfiltered: bool) -> None:
+def test_routing_by_to_without_a_filter_is_told(header: bytes, rules: RoutingRules, unfiltered: bool) -> None:
     assert route(header, rules).by_to_unfiltered is unfiltered
 
 
@@ -276,7 +276,9 @@ VALUES = st.lists(
     VALUES,
     st.sampled_from([PLAIN, OURS, LOCAL, OURS._replace(domain=b"local"), PLAIN._replace(caretaker=None)]),
 )
-def test_whatever_headers_hold_recipients_are_safe_and_explained(envelope: bytes, to: bytes, rules: Rules) -> None:
+def test_whatever_headers_hold_recipients_are_safe_and_explained(
+    envelope: bytes, to: bytes, rules: RoutingRules
+) -> None:
     routed = route(b"X-Rcpt-To: " + envelope + b"\r\nTo: " + to, rules)
     assert all(map(safe, routed.recipients))
     assert len({address.lower() for address in routed.recipients}) == len(routed.recipients)

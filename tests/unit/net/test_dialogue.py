@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.errors import PeerError
+from lib.errors import ProtocolError
 from lib.net.dialogue import Command, Dialogue, spoken
 from tests.arrivals import STEPS, cut_at, in_steps, places
 
@@ -220,13 +220,13 @@ def test_what_was_sent_stays_owed_when_the_rest_is_withdrawn() -> None:
 
 @pytest.mark.parametrize("octets", [b"1\n", b"1", b"\n", b"\0"])
 def test_what_comes_when_nothing_is_owed_is_an_error(octets: bytes) -> None:
-    with pytest.raises(PeerError, match="out of turn"):
+    with pytest.raises(ProtocolError, match="out of turn"):
         heard(dialogue(9), octets)
 
 
 @pytest.mark.parametrize("octets", [b"1\n", b"1"])
 def test_what_was_asked_but_not_sent_is_not_owed(octets: bytes) -> None:
-    with pytest.raises(PeerError, match="out of turn"):
+    with pytest.raises(ProtocolError, match="out of turn"):
         heard(dialogue(9, say("a")), octets)
 
 
@@ -236,7 +236,7 @@ def test_the_reply_is_handed_out_before_what_follows_it_is_refused(extra: bytes)
     one.to_send()
     pairs = one.receive(b"1\n" + extra)
     assert next(pairs)[1] == Line(b"1")
-    with pytest.raises(PeerError, match="out of turn"):
+    with pytest.raises(ProtocolError, match="out of turn"):
         next(pairs)
 
 
@@ -246,7 +246,7 @@ def test_an_answer_that_comes_before_its_question_is_an_error() -> None:
     one.to_send()
     pairs = one.receive(b"go\nwelcome\n")
     next(pairs)
-    with pytest.raises(PeerError):
+    with pytest.raises(ProtocolError):
         next(pairs)
 
 

@@ -2,14 +2,20 @@
 
 import pytest
 
-from lib.errors import CertificateError, LostError, PeerError, PopfetchError, SilenceError, TlsError
+from lib.errors import CertificateError, ConnectionLostError, PeerTimeoutError, PopfetchError, ProtocolError, TlsError
 from lib.pop import login
-from lib.pop.login import Haste, Said, Stage, Then
+from lib.pop.login import Consequence, Haste, LoginStage, Said
 
-FAIL, AWAY, WAIT, LOCKSTEP, WITHOUT = Then.FAIL, Then.AWAY, Then.WAIT, Then.LOCKSTEP, Then.WITHOUT
-DOOR = [Stage.CONNECT, Stage.TLS, Stage.GREETING]
-ASKED = [Stage.NAME, Stage.PASSWORD]
-INSIDE = [Stage.INSIDE, Stage.UIDL, Stage.LIST]
+FAIL, AWAY, WAIT, LOCKSTEP, WITHOUT = (
+    Consequence.FAIL,
+    Consequence.AWAY,
+    Consequence.WAIT,
+    Consequence.LOCKSTEP,
+    Consequence.WITHOUT,
+)
+DOOR = [LoginStage.CONNECT, LoginStage.TLS, LoginStage.GREETING]
+ASKED = [LoginStage.NAME, LoginStage.PASSWORD]
+INSIDE = [LoginStage.INSIDE, LoginStage.UIDL, LoginStage.LIST]
 
 
 @pytest.mark.parametrize("ahead", [False, True])
@@ -28,7 +34,7 @@ INSIDE = [Stage.INSIDE, Stage.UIDL, Stage.LIST]
         (Said.NONSENSE, FAIL, FAIL),
     ],
 )
-def test_at_the_door(stage: Stage, said: Said, first: Then, later: Then, ahead: bool) -> None:
+def test_at_the_door(stage: LoginStage, said: Said, first: Consequence, later: Consequence, ahead: bool) -> None:
     assert login.then(stage, said, ahead=ahead, taken=False) is first
     assert login.then(stage, said, ahead=ahead, taken=True) is later
 
@@ -49,7 +55,7 @@ def test_at_the_door(stage: Stage, said: Said, first: Then, later: Then, ahead: 
         (Said.NONSENSE, FAIL, FAIL),
     ],
 )
-def test_at_the_login(stage: Stage, said: Said, first: Then, later: Then, ahead: bool) -> None:
+def test_at_the_login(stage: LoginStage, said: Said, first: Consequence, later: Consequence, ahead: bool) -> None:
     assert login.then(stage, said, ahead=ahead, taken=False) is first
     assert login.then(stage, said, ahead=ahead, taken=True) is later
 
@@ -58,26 +64,26 @@ def test_at_the_login(stage: Stage, said: Said, first: Then, later: Then, ahead:
 @pytest.mark.parametrize(
     ("stage", "said", "alone", "ahead"),
     [
-        (Stage.CAPA, Said.CLOSED, WITHOUT, WITHOUT),
-        (Stage.CAPA, Said.SILENT, WITHOUT, WITHOUT),
-        (Stage.CAPA, Said.NONSENSE, WITHOUT, WITHOUT),
-        (Stage.SECURED, Said.CLOSED, FAIL, FAIL),
-        (Stage.SECURED, Said.SILENT, FAIL, FAIL),
-        (Stage.SECURED, Said.NONSENSE, FAIL, FAIL),
-        (Stage.INSIDE, Said.CLOSED, WITHOUT, LOCKSTEP),
-        (Stage.INSIDE, Said.SILENT, WITHOUT, LOCKSTEP),
-        (Stage.INSIDE, Said.NONSENSE, WITHOUT, LOCKSTEP),
-        (Stage.UIDL, Said.CLOSED, FAIL, LOCKSTEP),
-        (Stage.UIDL, Said.SILENT, FAIL, LOCKSTEP),
-        (Stage.UIDL, Said.NONSENSE, FAIL, LOCKSTEP),
-        (Stage.LIST, Said.CLOSED, FAIL, LOCKSTEP),
-        (Stage.LIST, Said.SILENT, FAIL, LOCKSTEP),
-        (Stage.LIST, Said.NONSENSE, FAIL, LOCKSTEP),
-        (Stage.LIST, Said.REFUSED, FAIL, FAIL),
-        (Stage.LIST, Said.LATER, FAIL, FAIL),
+        (LoginStage.CAPA, Said.CLOSED, WITHOUT, WITHOUT),
+        (LoginStage.CAPA, Said.SILENT, WITHOUT, WITHOUT),
+        (LoginStage.CAPA, Said.NONSENSE, WITHOUT, WITHOUT),
+        (LoginStage.SECURED, Said.CLOSED, FAIL, FAIL),
+        (LoginStage.SECURED, Said.SILENT, FAIL, FAIL),
+        (LoginStage.SECURED, Said.NONSENSE, FAIL, FAIL),
+        (LoginStage.INSIDE, Said.CLOSED, WITHOUT, LOCKSTEP),
+        (LoginStage.INSIDE, Said.SILENT, WITHOUT, LOCKSTEP),
+        (LoginStage.INSIDE, Said.NONSENSE, WITHOUT, LOCKSTEP),
+        (LoginStage.UIDL, Said.CLOSED, FAIL, LOCKSTEP),
+        (LoginStage.UIDL, Said.SILENT, FAIL, LOCKSTEP),
+        (LoginStage.UIDL, Said.NONSENSE, FAIL, LOCKSTEP),
+        (LoginStage.LIST, Said.CLOSED, FAIL, LOCKSTEP),
+        (LoginStage.LIST, Said.SILENT, FAIL, LOCKSTEP),
+        (LoginStage.LIST, Said.NONSENSE, FAIL, LOCKSTEP),
+        (LoginStage.LIST, Said.REFUSED, FAIL, FAIL),
+        (LoginStage.LIST, Said.LATER, FAIL, FAIL),
     ],
 )
-def test_around_the_login(stage: Stage, said: Said, alone: Then, ahead: Then, taken: bool) -> None:
+def test_around_the_login(stage: LoginStage, said: Said, alone: Consequence, ahead: Consequence, taken: bool) -> None:
     assert login.then(stage, said, ahead=False, taken=taken) is alone
     assert login.then(stage, said, ahead=True, taken=taken) is ahead
 
@@ -120,11 +126,11 @@ def test_what_a_refusal_says(text: bytes, said: Said) -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (LostError(""), Said.CLOSED),
+        (ConnectionLostError(""), Said.CLOSED),
         (TlsError(""), Said.CLOSED),
         (CertificateError(""), Said.CLOSED),
-        (SilenceError(""), Said.SILENT),
-        (PeerError(""), Said.NONSENSE),
+        (PeerTimeoutError(""), Said.SILENT),
+        (ProtocolError(""), Said.NONSENSE),
     ],
 )
 def test_what_an_error_says(error: PopfetchError, said: Said) -> None:
@@ -169,27 +175,27 @@ def test_what_is_known_after_a_login_that_went_well(before: Haste, ahead: bool, 
 @pytest.mark.parametrize(
     ("habits", "stage", "after"),
     [
-        ("", Stage.CAPA, "capa?"),
-        ("capa?", Stage.CAPA, "capa"),
-        ("capa", Stage.CAPA, "capa"),
-        ("capa?", Stage.UIDL, "capa? uidl?"),
-        ("capa inside?", Stage.INSIDE, "capa inside"),
+        ("", LoginStage.CAPA, "capa?"),
+        ("capa?", LoginStage.CAPA, "capa"),
+        ("capa", LoginStage.CAPA, "capa"),
+        ("capa?", LoginStage.UIDL, "capa? uidl?"),
+        ("capa inside?", LoginStage.INSIDE, "capa inside"),
     ],
 )
-def test_what_breaks_twice_is_a_habit(habits: str, stage: Stage, after: str) -> None:
+def test_what_breaks_twice_is_a_habit(habits: str, stage: LoginStage, after: str) -> None:
     assert login.suspected(habits, stage) == after
 
 
 @pytest.mark.parametrize(
     ("habits", "stages", "after"),
     [
-        ("", {Stage.CAPA}, ""),
-        ("capa?", {Stage.CAPA}, ""),
-        ("capa inside?", {Stage.INSIDE, Stage.UIDL}, "capa"),
-        ("capa? uidl", {Stage.LIST}, "capa? uidl"),
+        ("", {LoginStage.CAPA}, ""),
+        ("capa?", {LoginStage.CAPA}, ""),
+        ("capa inside?", {LoginStage.INSIDE, LoginStage.UIDL}, "capa"),
+        ("capa? uidl", {LoginStage.LIST}, "capa? uidl"),
     ],
 )
-def test_what_was_answered_is_none(habits: str, stages: set[Stage], after: str) -> None:
+def test_what_was_answered_is_none(habits: str, stages: set[LoginStage], after: str) -> None:
     assert login.cleared(habits, frozenset(stages)) == after
 
 
@@ -198,9 +204,9 @@ def test_what_was_answered_is_none(habits: str, stages: set[Stage], after: str) 
     [
         ("", set()),
         ("capa? uidl?", set()),
-        ("capa inside?", {Stage.CAPA}),
-        ("capa inside uidl list password", {Stage.CAPA, Stage.INSIDE, Stage.UIDL}),
+        ("capa inside?", {LoginStage.CAPA}),
+        ("capa inside uidl list password", {LoginStage.CAPA, LoginStage.INSIDE, LoginStage.UIDL}),
     ],
 )
-def test_only_habits_are_shunned(habits: str, stages: set[Stage]) -> None:
+def test_only_habits_are_shunned(habits: str, stages: set[LoginStage]) -> None:
     assert login.shunned(habits) == stages

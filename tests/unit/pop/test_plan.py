@@ -535,7 +535,9 @@ def test_what_is_known_and_how_it_is_listed_decide(row: Known, same: Do, changed
 def test_what_waits_may_be_doubted() -> None:
     waiting = known(uid_key(b"a"), Status.SPOOLED, number=1, announced=100, deletion=DOUBTED)
     assert action(waiting).do is Do.COMPARE
-    assert action(waiting, here=Here(under_way={uid_key(b"a")})).do is Do.LEAVE  # a courier knows it by this name
+    assert (
+        action(waiting, here=Here(under_way={uid_key(b"a")})).do is Do.LEAVE
+    )  # a delivery thread knows it by this name
 
 
 def test_an_unknown_word_of_a_later_version_is_looked_at() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lib.pop.poll import LEAST_SHARE, Visit
+from lib.pop.poll import LEAST_SHARE, Poll
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,6 @@ from lib.pop.poll import LEAST_SHARE, Visit
 )
 def test_accounts_share_what_may_be_in_hand(fetching: int, share: int) -> None:
     around: Any = SimpleNamespace(fetching=fetching)
-    visit = Visit.__new__(Visit)
+    visit = Poll.__new__(Poll)
     visit.around = around
     assert visit.share(100) == share

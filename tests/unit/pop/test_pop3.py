@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.errors import PeerError
+from lib.errors import ProtocolError
 from lib.net.dialogue import Command, Dialogue
 from lib.pop import pop3
-from lib.pop.pop3 import Body, Framer, Status
+from lib.pop.pop3 import Body, Pop3Framer, StatusLine
 from tests.arrivals import STEPS, WHOLE, cut_at, in_steps, places, soup
 
 RETR = pop3.retr(1, 0)
@@ -21,8 +21,8 @@ AUTH = pop3.secret(b"AUTH CRAM-MD5", shown="AUTH CRAM-MD5", challenge=True)
 CHALLENGE = AUTH._replace(alone=False)
 
 
-def asked(*commands: Command) -> Dialogue[Status | Body]:
-    dialogue: Dialogue[Status | Body] = Dialogue(Framer(), 99)
+def asked(*commands: Command) -> Dialogue[StatusLine | Body]:
+    dialogue: Dialogue[StatusLine | Body] = Dialogue(Pop3Framer(), 99)
     dialogue.ask(*commands)
     dialogue.to_send()
     return dialogue
@@ -33,16 +33,16 @@ Told = tuple[bool, bytes, bytes | None]
 
 
 def told(commands: Iterable[Command], arriving: Iterable[bytes]) -> list[Told]:
-    """Return the replies that are whole; PeerError as the dialogue raises it."""
+    """Return the replies that are whole; ProtocolError as the dialogue raises it."""
     return list(_told(commands, arriving))
 
 
 def _told(commands: Iterable[Command], arriving: Iterable[bytes]) -> Iterator[Told]:
     dialogue = asked(*commands)
-    status, parts = Status(ok=False, text=b"", last=False), list[bytes]()
+    status, parts = StatusLine(ok=False, text=b"", last=False), list[bytes]()
     for octets in arriving:
         for _, piece in dialogue.receive(octets):
-            if isinstance(piece, Status):
+            if isinstance(piece, StatusLine):
                 status, parts = piece, []
             else:
                 parts.append(piece.octets)
@@ -55,7 +55,7 @@ def outcome(commands: Iterable[Command], arriving: Iterable[bytes]) -> tuple[lis
     replies = list[Told]()
     try:
         replies.extend(_told(commands, arriving))
-    except PeerError:
+    except ProtocolError:
         return replies, True
     return replies, False
 
@@ -129,15 +129,15 @@ def test_a_reply_cut_off_is_none(command: Command, octets: bytes) -> None:
 @pytest.mark.parametrize("octets", [b"\r\n", b" +OK\r\n", b"+OKAY\r\n", b"OK\r\n", b"+\r\n", b"+ x\r\n", b"220 hi\r\n"])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_status_line_that_is_none_breaks_the_session(octets: bytes, step: int) -> None:
-    with pytest.raises(PeerError, match="a reply that is none"):
+    with pytest.raises(ProtocolError, match="a reply that is none"):
         told([NOOP], in_steps(octets, step))
 
 
 def test_only_a_login_is_challenged() -> None:
     (_, piece), *_ = list(asked(AUTH).receive(b"+ YQ==\r\n"))
-    assert piece == Status(ok=True, text=b"YQ==", last=True, challenge=True)
+    assert piece == StatusLine(ok=True, text=b"YQ==", last=True, challenge=True)
     (_, piece), *_ = list(asked(AUTH).receive(b"+OK\r\n"))
-    assert piece == Status(ok=True, text=b"", last=True, challenge=False)
+    assert piece == StatusLine(ok=True, text=b"", last=True, challenge=False)
 
 
 # --- the end of a body ----------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_any_bytes_at_all(octets: bytes, command: Command) -> None:
 def test_no_more_than_four_bytes_of_a_body_are_held_back(octets: bytes, cuts: list[int]) -> None:
     octets = re.sub(rb"(\r\n\.)(?=\r\n)", rb"\1.", b"\r\n" + octets)[2:]  # which then does not end the body
     came, gone = b"", b""
-    framer = Framer()
+    framer = Pop3Framer()
     framer.feed(b"+OK\r\n")
     framer.piece(RETR)
     for part in cut_at(octets, cuts):
@@ -222,7 +222,7 @@ def test_no_more_than_four_bytes_of_a_body_are_held_back(octets: bytes, cuts: li
 
 @pytest.mark.parametrize("octets", [b"\r", b"\n", b".", b"\r\n", b"\r\n.\r", b"x"])
 def test_a_long_body_that_drips_is_never_read_twice(octets: bytes) -> None:
-    framer = Framer()
+    framer = Pop3Framer()
     framer.feed(b"+OK\r\n")
     framer.piece(RETR)
     most = 0
@@ -260,7 +260,7 @@ def test_a_body_over_its_limit_breaks_the_session(body: bytes, broken: bool, ste
 
 
 def test_a_body_over_its_limit_is_not_waited_for() -> None:
-    with pytest.raises(PeerError, match="more than 9 octets"):
+    with pytest.raises(ProtocolError, match="more than 9 octets"):
         told([pop3.retr(1, 9)], [b"+OK\r\n", b"0123456789"])
 
 
@@ -291,8 +291,8 @@ def test_the_largest_listing_that_is_expected_fits() -> None:
 def test_nothing_may_be_said_between_stls_and_the_handshake(injected: bytes) -> None:
     dialogue = asked(pop3.STLS, pop3.CAPA)
     pairs = dialogue.receive(b"+OK begin TLS\r\n" + injected)
-    assert next(pairs) == (pop3.STLS, Status(ok=True, text=b"begin TLS", last=True))
-    with pytest.raises(PeerError, match="out of turn"):
+    assert next(pairs) == (pop3.STLS, StatusLine(ok=True, text=b"begin TLS", last=True))
+    with pytest.raises(ProtocolError, match="out of turn"):
         next(pairs)
 
 

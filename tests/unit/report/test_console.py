@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lib.errors import LoginError, ReceiverError, SettingsError, StorageError
 from lib.report import console
 from lib.report.outcome import AccountOutcome, Outcome, Tally
-from lib.report.status import Status
+from lib.report.status import Overview
 from lib.visible import MASK, Mask
 
 NOW = datetime(2026, 11, 22, 12, 39, tzinfo=UTC)
@@ -150,10 +150,10 @@ def test_no_stream_at_all_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None
     console.show(TWO, now=NOW, json=False)
     console.complain(TWO.why)
     clock = Clock()
-    with console.Progress(clock=clock) as watch:
-        watch.account_started("bob", 1, 1)
+    with console.Progress(clock=clock) as observer:
+        observer.account_started("bob", 1, 1)
         clock.now += console.EVERY
-        watch.message_fetched("bob", 1)
+        observer.message_fetched("bob", 1)
 
 
 def test_a_reader_that_has_gone_does_not_change_the_exit_code() -> None:
@@ -194,13 +194,13 @@ def test_the_summary_is_an_aligned_table_where_nobody_looks(capsys: pytest.Captu
         r"bob                  30       30  123.5 kB         28         1        1      1.2  ok",
         r"eve[red]\x1b[2J       0        0       0 B          0         0        0      0.5  failed",
         r"all                  30       30  123.5 kB         28         1        1      2.0",
-        r"exit 75 after 2.0 s, 1 owed in the spool, 2 duds in a row",
+        r"exit 75 after 2.0 s, 1 deferred in the spool, 2 duds in a row",
     ]
 
 
 def test_the_summary_of_no_account_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     console.show(Outcome(complaints=(StorageError("full"),)), now=NOW, json=False)
-    assert capsys.readouterr().out.splitlines() == ["exit 74 after 0.0 s, 0 owed in the spool"]
+    assert capsys.readouterr().out.splitlines() == ["exit 74 after 0.0 s, 0 deferred in the spool"]
 
 
 def test_the_summary_is_one_json_object_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,9 +245,9 @@ def test_nothing_imports_rich_before_it_is_used() -> None:
 
 
 def test_status_is_told_as_lines_or_json(capsys: pytest.CaptureFixture[str]) -> None:
-    console.status(Status(max_duds=3), json=False)
-    assert capsys.readouterr().out.splitlines() == list(Status(max_duds=3).lines())
-    console.status(Status(max_duds=3), json=True)
+    console.status(Overview(max_duds=3), json=False)
+    assert capsys.readouterr().out.splitlines() == list(Overview(max_duds=3).lines())
+    console.status(Overview(max_duds=3), json=True)
     assert json.loads(capsys.readouterr().out)["max_duds"] == 3
 
 
@@ -278,23 +278,23 @@ class Clock:
 
 def test_progress_is_a_line_now_and_then_for_each_account_that_has_come_on() -> None:
     told, clock = io.StringIO(), Clock()
-    with console.Progress(told, clock) as watch:
-        watch.account_started("bob\x1b", 2, 1000)
-        watch.account_started("eve", 1, 10)
-        watch.message_fetched("bob\x1b", 1500)
+    with console.Progress(told, clock) as observer:
+        observer.account_started("bob\x1b", 2, 1000)
+        observer.account_started("eve", 1, 10)
+        observer.message_fetched("bob\x1b", 1500)
         assert told.getvalue() == ""
         clock.now += console.EVERY
-        watch.message_settled("bob\x1b", "delivered")
-        watch.message_settled("bob\x1b", "delivered")
+        observer.message_settled("bob\x1b", "delivered")
+        observer.message_settled("bob\x1b", "delivered")
         assert told.getvalue().splitlines() == [
             r"bob\x1b: 1 of 2 messages, 1.5 kB of 1.5 kB, 1 settled",
             "eve: 0 of 1 messages, 0 B of 10 B, 0 settled",
         ]
         clock.now += console.EVERY
-        watch.message_fetched("bob\x1b", 1)
-        watch.account_ended("bob\x1b", None)
+        observer.message_fetched("bob\x1b", 1)
+        observer.account_ended("bob\x1b", None)
         clock.now += console.EVERY
-        watch.message_fetched("eve", 10)
+        observer.message_fetched("eve", 10)
     assert told.getvalue().splitlines()[2:] == [
         r"bob\x1b: 2 of 2 messages, 1.5 kB of 1.5 kB, 2 settled",
         "eve: 1 of 1 messages, 10 B of 10 B, 0 settled",
@@ -307,34 +307,34 @@ def test_who_would_have_to_wait_to_tell_does_not() -> None:
     class Slow(io.StringIO):
         def write(self, text: str) -> int:
             clock.now += console.EVERY
-            watch.message_fetched("bob", 1)
+            observer.message_fetched("bob", 1)
             return super().write(text)
 
     told = Slow()
-    watch = console.Progress(told, clock)
-    watch.account_started("bob", 2, 1000)
+    observer = console.Progress(told, clock)
+    observer.account_started("bob", 2, 1000)
     clock.now += console.EVERY
-    watch.message_fetched("bob", 1)
+    observer.message_fetched("bob", 1)
     assert told.getvalue() == "bob: 1 of 2 messages, 1 B of 1.0 kB, 0 settled\n"
 
 
 def test_progress_of_an_account_that_never_started_is_no_trouble() -> None:
     told, clock = io.StringIO(), Clock()
-    watch = console.Progress(told, clock)
+    observer = console.Progress(told, clock)
     clock.now += console.EVERY
-    watch.message_fetched("bob", 1)
-    watch.message_settled("bob", "duds")
-    watch.account_ended("bob", LoginError("no"))
+    observer.message_fetched("bob", 1)
+    observer.message_settled("bob", "duds")
+    observer.account_ended("bob", LoginError("no"))
     assert told.getvalue() == ""
 
 
 def test_a_terminal_gets_a_bar_for_each_account_that_runs(terminal: Terminal) -> None:
     pytest.importorskip("rich")
-    with console.Progress(terminal) as watch:
-        watch.account_started("bob\x1b[2J", 2, 1000)
-        watch.account_started("eve", 2, 1000)
-        watch.account_ended("eve", None)
-        watch.message_fetched("bob\x1b[2J", 500)
+    with console.Progress(terminal) as observer:
+        observer.account_started("bob\x1b[2J", 2, 1000)
+        observer.account_started("eve", 2, 1000)
+        observer.account_ended("eve", None)
+        observer.message_fetched("bob\x1b[2J", 500)
         terminal.wait_for("1 of 2 messages")
         print("a line between")
     drawn = terminal.getvalue()

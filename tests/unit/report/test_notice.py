@@ -15,7 +15,7 @@ from lib.report import notice
 
 NOW = datetime(2026, 11, 2, 12, 39, tzinfo=timezone(timedelta(hours=1)))
 SINCE = datetime(2026, 11, 1, 3, 0, tzinfo=UTC)
-POST = notice.Post(
+POST = notice.Letterhead(
     "popfetch@example.org", "chief@example.org", NOW, "<1@example.org>", "python popfetch_batch.py -i /etc/dmail.conf"
 )
 
@@ -38,7 +38,7 @@ def matter(label: str, words: str) -> notice.Matter:
     return notice.Matter(label, octets, (octets, octets), octets, (octets,) * 30)
 
 
-def all_kinds(label: str, words: str, post: notice.Post = POST) -> list[bytes]:
+def all_kinds(label: str, words: str, post: notice.Letterhead = POST) -> list[bytes]:
     return [
         notice.failing(post, label, AccountError(words), since=SINCE, passes=3),
         notice.recovered(post, label, since=SINCE, passes=3),
@@ -103,7 +103,7 @@ def test_words_of_any_script_arrive(kind: int) -> None:
 def test_no_word_of_anybody_makes_a_header_a_control_character_or_a_broken_line(
     label: str, words: str, sender: str, to: str, command: str
 ) -> None:
-    for mail in all_kinds(label, words, notice.Post(sender, to, NOW, f"<{to}>", command)):
+    for mail in all_kinds(label, words, notice.Letterhead(sender, to, NOW, f"<{to}>", command)):
         assert mail.replace(b"\r\n", b"").find(b"\r") == mail.replace(b"\r\n", b"").find(b"\n") == -1
         head, _, body = mail.partition(b"\r\n\r\n")
         names = [line.split(b":")[0] for line in head.split(b"\r\n") if not line.startswith(b" ")]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lib.errors import AccountError, Exit, LoginError, ReceiverError, SafetyNetError, SettingsError, StorageError
-from lib.report.outcome import AccountOutcome, Outcome, Tally, Unwatched, Watch
+from lib.report.outcome import AccountOutcome, Observer, Outcome, Tally, Unobserved
 
 NOW = datetime(2026, 11, 22, 12, 39, tzinfo=UTC)
 
@@ -36,8 +36,8 @@ def test_refused_mail_that_the_caretaker_took_is_ok() -> None:
         (Outcome(accounts=(account(Tally(duds=1)),)), Exit.DUDS),
         (Outcome(accounts=(account(Tally(duds=1), AccountError("x")),)), Exit.ACCOUNT),
         (Outcome(accounts=(account(error=AccountError("x")), account(error=LoginError("x")))), Exit.LOGIN),
-        (Outcome(accounts=(account(error=LoginError("x")),), spooled=1), Exit.OWED),
-        (Outcome(complaints=(ReceiverError("x"),)), Exit.OWED),
+        (Outcome(accounts=(account(error=LoginError("x")),), spooled=1), Exit.DEFERRED),
+        (Outcome(complaints=(ReceiverError("x"),)), Exit.DEFERRED),
         (Outcome(complaints=(ReceiverError("x"), StorageError("x"))), Exit.STORAGE),
         (Outcome(complaints=(StorageError("x"), SafetyNetError("x")), spooled=3), Exit.SAFETY_NET),
     ],
@@ -62,7 +62,7 @@ def test_each_reason_is_one_printable_line_that_names_its_account() -> None:
         "dmail.conf:2: no",
         r"bob: -ERR go\x0d\x0aaway\x1b[2J",
         "bob: mailbox is locked",
-        "1 message still owed in the spool; --status shows to whom",
+        "1 message deferred in the spool; --status shows to whom",
         "2 messages went to duds.dat; --duds list shows why",
     )
 
@@ -91,8 +91,8 @@ def test_the_summary_is_one_line_of_key_and_value() -> None:
 
 
 def test_nobody_need_look_on() -> None:
-    watch: Watch = Unwatched()
-    watch.account_started("bob", 1, 1)
-    watch.message_fetched("bob", 1)
-    watch.message_settled("bob", "delivered")
-    watch.account_ended("bob", None)
+    observer: Observer = Unobserved()
+    observer.account_started("bob", 1, 1)
+    observer.message_fetched("bob", 1)
+    observer.message_settled("bob", "delivered")
+    observer.account_ended("bob", None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.delivery.queued import Errand, Parcel, Tried
+from lib.delivery.queued import DeliveryRequest, QueuedMessage, Tried
 from lib.mail.message import scan
 from lib.smtp.health import Health, Learned
 from lib.smtp.verdict import Next, Then
@@ -10,12 +10,17 @@ from lib.smtp.verdict import Next, Then
 LATER, BREAK = Then.DEFER_MESSAGE, Then.BREAK_OFF
 
 
-def errand(key: str, tried: Tried = Tried.NEVER, account: str = "bob@x") -> Errand:
-    values = dict.fromkeys(Parcel._fields, b"") | {"account": account, "key": key, "tried": tried, "head": scan(b"")}
-    return Errand(Parcel(**values), b"", (b"me@x.org",), b"")  # type: ignore[arg-type]
+def request(key: str, tried: Tried = Tried.NEVER, account: str = "bob@x") -> DeliveryRequest:
+    values = dict.fromkeys(QueuedMessage._fields, b"") | {
+        "account": account,
+        "key": key,
+        "tried": tried,
+        "head": scan(b""),
+    }
+    return DeliveryRequest(QueuedMessage(**values), b"", (b"me@x.org",), b"")  # type: ignore[arg-type]
 
 
-def failed(health: Health, one: Errand, then: Then = LATER, *, fresh: bool = True, slow: bool = False) -> Next:
+def failed(health: Health, one: DeliveryRequest, then: Then = LATER, *, fresh: bool = True, slow: bool = False) -> Next:
     return health.failed(one, then, fresh=fresh, slow=slow)
 
 
@@ -55,16 +60,16 @@ def test_a_receiver_that_is_condemned_is_down_whoever_works() -> None:
 def test_advice_is_given_where_nothing_was_taken() -> None:
     health = Health()
     assert health.advice == ""
-    health.failed(errand("a"), BREAK, fresh=True, slow=False, advice="see pf_smtp_tls")
-    failed(health, errand("b"), BREAK)
+    health.failed(request("a"), BREAK, fresh=True, slow=False, advice="see pf_smtp_tls")
+    failed(health, request("b"), BREAK)
     assert health.advice == "see pf_smtp_tls"
 
 
 def test_none_is_needed_where_a_message_was_taken_or_the_receiver_is_down() -> None:
     well, down = Health(), Health()
     for health in (well, down):
-        health.failed(errand("a"), BREAK, fresh=True, slow=False, advice="see pf_smtp_tls")
-    well.taken(errand("b"), 1)
+        health.failed(request("a"), BREAK, fresh=True, slow=False, advice="see pf_smtp_tls")
+    well.taken(request("b"), 1)
     down.condemn()
     assert (well.advice, down.advice) == ("", "")
 
@@ -74,7 +79,7 @@ def test_none_is_needed_where_a_message_was_taken_or_the_receiver_is_down() -> N
 
 def test_three_different_messages_in_a_row_are_the_receiver() -> None:
     health = Health()
-    found = [failed(health, errand(key)) for key in "abc"]
+    found = [failed(health, request(key)) for key in "abc"]
     assert found == [Next.WAITS, Next.WAITS, Next.STOPS]
     assert health.in_a_row == 3
     assert health.down()
@@ -82,17 +87,17 @@ def test_three_different_messages_in_a_row_are_the_receiver() -> None:
 
 def test_the_same_message_counts_once_and_those_of_two_accounts_are_two() -> None:
     health = Health()
-    assert [failed(health, errand("a"), BREAK) for _ in range(4)] == [Next.BEHIND] * 4
-    assert failed(health, errand("a", account="ann@x")) is Next.WAITS
-    assert failed(health, errand("b")) is Next.STOPS
+    assert [failed(health, request("a"), BREAK) for _ in range(4)] == [Next.BEHIND] * 4
+    assert failed(health, request("a", account="ann@x")) is Next.WAITS
+    assert failed(health, request("b")) is Next.STOPS
 
 
 def test_a_message_that_is_taken_between_them_resets_the_count() -> None:
     health = Health()
     for key in "abcdef":
-        assert failed(health, errand(key)) is Next.WAITS
+        assert failed(health, request(key)) is Next.WAITS
         if key in "bd":
-            health.taken(errand("x"), 1)
+            health.taken(request("x"), 1)
     assert health.in_a_row == 2
     assert health.passed
 
@@ -100,40 +105,40 @@ def test_a_message_that_is_taken_between_them_resets_the_count() -> None:
 @pytest.mark.parametrize("tried", [Tried.PUT_OFF, Tried.BROKE])
 def test_what_failed_before_counts_for_nothing(tried: Tried) -> None:
     health = Health()
-    assert {failed(health, errand(str(number), tried)) for number in range(9)} == {Next.WAITS}
+    assert {failed(health, request(str(number), tried)) for number in range(9)} == {Next.WAITS}
     assert health.in_a_row == 0
 
 
 def test_a_second_failure_in_this_pass_counts_for_nothing_either() -> None:
     health = Health()
-    failed(health, errand("a"))
-    failed(health, errand("b"))
-    one = errand("c")
+    failed(health, request("a"))
+    failed(health, request("b"))
+    one = request("c")
     one.broke = True
     assert failed(health, one) is Next.WAITS
 
 
 def test_after_a_pass_that_ended_like_that_more_are_needed_unless_it_was_silent() -> None:
     health = Health(Learned(stopped=1))
-    assert [failed(health, errand(str(number))) for number in range(12)] == [Next.WAITS] * 11 + [Next.STOPS]
+    assert [failed(health, request(str(number))) for number in range(12)] == [Next.WAITS] * 11 + [Next.STOPS]
     assert health.learned.stopped == 2
     slow = Health(Learned(stopped=1))
-    assert [failed(slow, errand(key), slow=True) for key in "abc"][-1] is Next.STOPS
+    assert [failed(slow, request(key), slow=True) for key in "abc"][-1] is Next.STOPS
 
 
 @pytest.mark.parametrize(("taken", "stopped"), [(True, 0), (False, 1)])
 def test_a_pass_that_ended_otherwise_is_no_such_pass(taken: bool, stopped: int) -> None:
     health = Health(Learned(stopped=1))
     if taken:
-        health.taken(errand("a"), 1)
+        health.taken(request("a"), 1)
     assert health.learned.stopped == stopped
 
 
 # --- what it cannot bear ----------------------------------------------------------------------------------------------
 
 
-def used_up(number: int) -> Errand:
-    one = errand("x")
+def used_up(number: int) -> DeliveryRequest:
+    one = request("x")
     one.used_up = number
     return one
 
@@ -150,9 +155,9 @@ def test_a_limit_is_known_when_two_connections_ended_at_it_and_a_fresh_one_went_
 def test_the_first_connection_of_a_pass_shows_whether_a_limit_still_holds() -> None:
     health = Health(Learned(limit=10))
     assert [health.limit(), health.limit()] == [0, 10]
-    health.taken(errand("x"), 10)
+    health.taken(request("x"), 10)
     assert health.learned.limit == 10
-    health.taken(errand("x"), 11)
+    health.taken(request("x"), 11)
     assert (health.limit(), health.learned.limit) == (0, 0)
 
 

@@ -7,8 +7,8 @@ from base64 import b64decode, b64encode
 import pytest
 
 from lib.auth import sasl
-from lib.errors import PeerError
-from lib.smtp.login import Login, mechanisms
+from lib.errors import ProtocolError
+from lib.smtp.login import LoginAttempt, mechanisms
 
 ME = sasl.Login(b"me", b"geheim-smtp", b"", 0)
 PLAIN, LOGIN, CRAM, SHA1, SHA256 = b"PLAIN", b"LOGIN", b"CRAM-MD5", b"SCRAM-SHA-1", b"SCRAM-SHA-256"
@@ -55,7 +55,7 @@ def coded(octets: bytes) -> bytes:
 def test_each_mechanism_says_what_it_has_to_say(
     mechanism: bytes, opening: bytes, dialogue: list[tuple[bytes, bytes]]
 ) -> None:
-    login = Login(mechanism, ME)
+    login = LoginAttempt(mechanism, ME)
     first = login.opening()
     assert first.line == opening + b"\r\n"
     for challenge, response in dialogue:
@@ -63,7 +63,7 @@ def test_each_mechanism_says_what_it_has_to_say(
         assert (command.line, command.shown) == (response + b"\r\n", "***")
     assert login.proved
     assert "geheim" not in first.shown
-    with pytest.raises(PeerError, match="behind the last one"):
+    with pytest.raises(ProtocolError, match="behind the last one"):
         login.answer(b"")
 
 
@@ -80,7 +80,7 @@ def server_says(first: bytes, salt: bytes, hash_name: str) -> tuple[bytes, bytes
 
 @pytest.mark.parametrize(("mechanism", "hash_name"), [(SHA1, "sha1"), (SHA256, "sha256")])
 def test_scram_proves_both_ends(mechanism: bytes, hash_name: str) -> None:
-    login = Login(mechanism, ME)
+    login = LoginAttempt(mechanism, ME)
     opening = login.opening()
     challenge, proof = server_says(opening.line, b"salt", hash_name)
     login.answer(coded(challenge))
@@ -92,8 +92,8 @@ def test_scram_proves_both_ends(mechanism: bytes, hash_name: str) -> None:
 
 @pytest.mark.parametrize("challenge", [b"!", b"AA", coded(b"r=other,s=AAAA,i=4096"), coded(b"")])
 def test_a_challenge_that_is_none_ends_it(challenge: bytes) -> None:
-    login = Login(SHA256, ME)
+    login = LoginAttempt(SHA256, ME)
     login.opening()
-    with pytest.raises(PeerError):
+    with pytest.raises(ProtocolError):
         login.answer(challenge)
     assert not login.proved

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lib.errors import PeerError
+from lib.errors import ProtocolError
 from lib.net.dialogue import Command, Dialogue
 from lib.smtp import smtp
-from lib.smtp.smtp import Features, Framer, Reply, Stuffing
+from lib.smtp.smtp import Features, Reply, SmtpFramer, Stuffing
 from tests.arrivals import STEPS, WHOLE, cut_at, in_steps, places, soup
 
 NOBODY = b""
 
 
 def asked(*commands: Command, window: int = 99) -> Dialogue[Reply]:
-    dialogue: Dialogue[Reply] = Dialogue(Framer(), window)
+    dialogue: Dialogue[Reply] = Dialogue(SmtpFramer(), window)
     dialogue.ask(*commands)
     dialogue.to_send()
     return dialogue
@@ -30,7 +30,7 @@ def outcome(owed: int, arriving: Iterable[bytes]) -> tuple[list[Reply], bool]:
         for octets in arriving:
             for _, reply in dialogue.receive(octets):
                 replies.append(reply)
-    except PeerError:
+    except ProtocolError:
         return replies, True
     return replies, False
 
@@ -107,7 +107,7 @@ def test_a_line_that_is_no_reply_breaks_the_session(octets: bytes, step: int) ->
 
 
 def test_a_reply_is_shown_as_one_line() -> None:
-    assert Reply(250, (b"a", b"b c", b"")).words == b"250 a b c "
+    assert Reply(250, (b"a", b"b c", b"")).text == b"250 a b c "
 
 
 ANYTHING = soup(b"250", b"250-", b"250 Ok", b"\r\n", b"\n", b"\r", b"354 go\r\n", b"550-no\r\n", b" ", b"x" * 9000)
@@ -184,7 +184,7 @@ def test_nothing_may_be_said_between_starttls_and_the_handshake(injected: bytes)
     dialogue = asked(smtp.STARTTLS, smtp.hello(b"EHLO", b"us"))
     pairs = dialogue.receive(b"220 go\r\n" + injected)
     assert next(pairs) == (smtp.STARTTLS, Reply(220, (b"go",)))
-    with pytest.raises(PeerError, match="out of turn"):
+    with pytest.raises(ProtocolError, match="out of turn"):
         next(pairs)
 
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.delivery.queued import Answer, Cause, Errand, Parcel
+from lib.delivery.queued import Cause, DeliveryRequest, QueuedMessage, RecipientStatus
 from lib.mail.message import scan
 from lib.mail.received import Trace
 from lib.smtp.content import content
 from lib.smtp.smtp import Features, Reply
-from lib.smtp.transaction import CROWD, IN_DOUBT, State, Transaction
+from lib.smtp.transaction import CROWD, IN_DOUBT, Transaction, TransactionState
 from lib.smtp.verdict import Past, Then
 
 MESSAGE = b"Subject: hi\r\n\r\nbody\r\n"
@@ -35,14 +35,14 @@ NO_DOMAIN = Reply(450, (b"4.1.8 <from@y.org>: Sender address rejected: Domain no
 TOO_MANY = Reply(452, (b"4.5.3 too many recipients",))
 
 
-def errand(
+def request(
     *recipients: bytes,
     sender: bytes = b"from@y.org",
     message: bytes = MESSAGE,
     eightbit: bool = False,
     clean: bool = True,
-) -> Errand:
-    parcel = Parcel(
+) -> DeliveryRequest:
+    queued = QueuedMessage(
         account="bob@pop.example.org",
         label="bob",
         key="uid:1",
@@ -59,11 +59,11 @@ def errand(
         trace=Trace("bob", "pop.example", "", "POP3", "mx.example", datetime.fromtimestamp(0, UTC)),
         sender=sender,
         recipients=recipients,
-        owed=recipients,
+        deferred=recipients,
         since=0.0,
         began=0.0,
     )
-    return Errand(parcel, sender, recipients, parcel.opening)
+    return DeliveryRequest(queued, sender, recipients, queued.opening)
 
 
 def offer(*words: bytes) -> Features:
@@ -89,7 +89,7 @@ PLAIN = Around()
 
 
 def heard(
-    one: Errand,
+    one: DeliveryRequest,
     *rcpts: Reply,
     mail: Reply = OK,
     data: Reply = GO_ON,
@@ -108,7 +108,7 @@ def heard(
             transaction.hear_rcpt(who, reply)
     if transaction.known:
         transaction.hear_data(data)
-    if transaction.state is State.CONTENT:
+    if transaction.state is TransactionState.CONTENT:
         transaction.dotted()
         hear_dots(transaction, dots)
     return transaction
@@ -119,26 +119,26 @@ def hear_dots(transaction: Transaction, dots: tuple[Reply, ...]) -> None:
         transaction.hear_dot(dots[0])
         return
     for who, reply in zip(transaction.accepted, dots, strict=True):
-        if transaction.state is State.DOTTED:
+        if transaction.state is TransactionState.DOTTED:
             transaction.hear_dot_for(who, reply)
 
 
-def rest(transaction: Transaction) -> Errand:
-    """Return the errand of those who are left."""
+def rest(transaction: Transaction) -> DeliveryRequest:
+    """Return the delivery request of those who are left."""
     result = transaction.result()
-    return replace(result.errand, recipients=result.left)
+    return replace(result.request, recipients=result.left)
 
 
 def said(transaction: Transaction) -> dict[bytes, tuple[str, int]]:
     """Return what became of everybody: the status, and the code of the reply that made it."""
-    return {who: (answer.status, int(answer.words[:3])) for who, answer in transaction.result().answers.items()}
+    return {who: (answer.status, int(answer.text[:3])) for who, answer in transaction.result().answers.items()}
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
 def test_an_envelope_is_mail_every_rcpt_and_data() -> None:
-    assert lines(Transaction(errand(ME, YOU), NOTHING)) == [
+    assert lines(Transaction(request(ME, YOU), NOTHING)) == [
         b"MAIL FROM:<from@y.org>",
         b"RCPT TO:<me@x.org>",
         b"RCPT TO:<you@x.org>",
@@ -147,23 +147,23 @@ def test_an_envelope_is_mail_every_rcpt_and_data() -> None:
 
 
 def test_the_null_sender_stays_null() -> None:
-    assert lines(Transaction(errand(ME, sender=b""), NOTHING))[0] == b"MAIL FROM:<>"
+    assert lines(Transaction(request(ME, sender=b""), NOTHING))[0] == b"MAIL FROM:<>"
 
 
 def test_size_is_what_will_be_sent() -> None:
-    one = errand(ME)
+    one = request(ME)
     sent = b"".join(content(one, [MESSAGE[scan(MESSAGE).end :]]))
     assert lines(Transaction(one, offer(b"SIZE")))[0] == b"MAIL FROM:<from@y.org> SIZE=%d" % len(sent)
 
 
 def test_a_closing_counts_for_the_size() -> None:
-    one = errand(ME)
+    one = request(ME)
     assert replace(one, closing=b"12345").size == one.size + 5
 
 
 @pytest.mark.parametrize(("eightbit", "extra"), [(False, b""), (True, b" BODY=8BITMIME")])
 def test_8bitmime_is_asked_for_by_the_bytes(eightbit: bool, extra: bytes) -> None:
-    transaction = Transaction(errand(ME, eightbit=eightbit), offer(b"8BITMIME"))
+    transaction = Transaction(request(ME, eightbit=eightbit), offer(b"8BITMIME"))
     assert lines(transaction)[0] == b"MAIL FROM:<from@y.org>" + extra
 
 
@@ -173,27 +173,27 @@ def test_8bitmime_is_asked_for_by_the_bytes(eightbit: bool, extra: bytes) -> Non
 @pytest.mark.parametrize(
     ("one", "asks"),
     [
-        (errand(ME), False),
-        (errand(ME, eightbit=True), False),
-        (errand(ME, UMLAUT), True),
-        (errand(ME, sender=UMLAUT), True),
+        (request(ME), False),
+        (request(ME, eightbit=True), False),
+        (request(ME, UMLAUT), True),
+        (request(ME, sender=UMLAUT), True),
     ],
 )
-def test_smtputf8_is_asked_for_by_the_addresses_alone(one: Errand, asks: bool) -> None:
+def test_smtputf8_is_asked_for_by_the_addresses_alone(one: DeliveryRequest, asks: bool) -> None:
     assert lines(Transaction(one, UTF8))[0].endswith(b" SMTPUTF8") is asks
 
 
 def test_without_smtputf8_an_address_that_needs_it_is_refused_and_the_others_get_it() -> None:
-    transaction = heard(errand(ME, UMLAUT, YOU), OK, OK, dots=(OK,))
+    transaction = heard(request(ME, UMLAUT, YOU), OK, OK, dots=(OK,))
     assert said(transaction) == {UMLAUT: ("refused", 553), ME: ("accepted", 250), YOU: ("accepted", 250)}
 
 
 def test_without_smtputf8_a_sender_that_needs_it_is_null() -> None:
-    assert lines(Transaction(errand(ME, sender=UMLAUT), NOTHING))[0] == b"MAIL FROM:<>"
+    assert lines(Transaction(request(ME, sender=UMLAUT), NOTHING))[0] == b"MAIL FROM:<>"
 
 
 def test_where_nobody_can_be_asked_nothing_is_said() -> None:
-    transaction = Transaction(errand(UMLAUT), NOTHING)
+    transaction = Transaction(request(UMLAUT), NOTHING)
     assert transaction.commands == []
     assert said(transaction) == {UMLAUT: ("refused", 553)}
     assert transaction.result().final
@@ -203,16 +203,16 @@ def test_where_nobody_can_be_asked_nothing_is_said() -> None:
 
 
 def test_a_message_larger_than_the_receiver_takes_is_refused_without_sending_it() -> None:
-    one = errand(ME, YOU)
+    one = request(ME, YOU)
     transaction = Transaction(one, offer(b"SIZE %d" % (one.size - 1)))
     assert transaction.commands == []
     assert said(transaction) == {ME: ("refused", 552), YOU: ("refused", 552)}
     assert {answer.cause for answer in transaction.answers.values()} == {Cause.CONTENT}
 
 
-@pytest.mark.parametrize("limit", [b"SIZE", b"SIZE 0", b"SIZE %d" % errand(ME).size, b"SIZE many"])
+@pytest.mark.parametrize("limit", [b"SIZE", b"SIZE 0", b"SIZE %d" % request(ME).size, b"SIZE many"])
 def test_a_message_that_fits_is_sent(limit: bytes) -> None:
-    assert lines(Transaction(errand(ME), offer(limit)))
+    assert lines(Transaction(request(ME), offer(limit)))
 
 
 def many(count: int) -> tuple[bytes, ...]:
@@ -222,7 +222,7 @@ def many(count: int) -> tuple[bytes, ...]:
 @pytest.mark.parametrize("count", [100, 101, 250])
 def test_a_hundred_recipients_a_transaction(count: int) -> None:
     asked: list[bytes] = []
-    one, transactions = errand(*many(count)), 0
+    one, transactions = request(*many(count)), 0
     while one.recipients:
         transaction = heard(one, *[OK] * min(len(one.recipients), 100), dots=(OK,))
         asked += transaction.accepted
@@ -233,7 +233,7 @@ def test_a_hundred_recipients_a_transaction(count: int) -> None:
 
 
 def test_too_large_is_said_to_all_of_a_crowd() -> None:
-    crowd = errand(*many(101))
+    crowd = request(*many(101))
     left = rest(Transaction(crowd, offer(b"SIZE 1")))
     assert left.recipients == many(101)[100:]
     assert said(Transaction(left, offer(b"SIZE 1"))) == {many(101)[100]: ("refused", 552)}
@@ -241,13 +241,13 @@ def test_too_large_is_said_to_all_of_a_crowd() -> None:
 
 @pytest.mark.parametrize("offered", [NOTHING, UTF8])
 def test_a_hundred_thousand_recipients_take_a_moment(offered: Features) -> None:
-    one = errand(*("ü%d@x.org".encode() % number for number in range(100_000)))
+    one = request(*("ü%d@x.org".encode() % number for number in range(100_000)))
     began, answered, asked = time.process_time(), 0, 0
     while one.recipients:
         transaction = Transaction(one, offered)
         answered += len(transaction.answers)
         asked += len(transaction.asked)
-        transaction.answers.update(dict.fromkeys(transaction.asked, Answer("accepted", b"250")))
+        transaction.answers.update(dict.fromkeys(transaction.asked, RecipientStatus("accepted", b"250")))
         one = rest(transaction)
     assert (answered, asked) == ((100_000, 0) if offered is NOTHING else (0, 100_000))
     assert time.process_time() - began < 5  # 0.2 s as a rule; looking at everybody a thousand times takes 20 s
@@ -257,15 +257,18 @@ def test_a_hundred_thousand_recipients_take_a_moment(offered: Features) -> None:
 
 
 def test_accepted() -> None:
-    transaction = heard(errand(ME, YOU), OK, Reply(251, (b"will forward",)), dots=(OK,))
+    transaction = heard(request(ME, YOU), OK, Reply(251, (b"will forward",)), dots=(OK,))
     assert said(transaction) == {ME: ("accepted", 250), YOU: ("accepted", 250)}
     assert transaction.result().final
-    assert (transaction.end.then, transaction.state, transaction.closes) == (Then.GO, State.OVER, False)
+    assert (transaction.end.then, transaction.state, transaction.closes) == (Then.GO, TransactionState.OVER, False)
 
 
 def test_the_receivers_words_are_kept() -> None:
-    answers = heard(errand(ME, YOU), OK, NO, dots=(OK,)).result().answers
-    assert answers == {ME: Answer("accepted", b"250 2.0.0 Ok"), YOU: Answer("refused", b"550 5.1.1 no such user")}
+    answers = heard(request(ME, YOU), OK, NO, dots=(OK,)).result().answers
+    assert answers == {
+        ME: RecipientStatus("accepted", b"250 2.0.0 Ok"),
+        YOU: RecipientStatus("refused", b"550 5.1.1 no such user"),
+    }
 
 
 PHASES = ["mail", "rcpt", "data", "dots"]
@@ -273,7 +276,7 @@ PHASES = ["mail", "rcpt", "data", "dots"]
 
 def in_phase(phase: str, reply: Reply, past: Past = Past(), *more: Reply) -> Transaction:  # noqa: B008 - a tuple
     script = {"mail": OK, "rcpt": OK, "data": GO_ON, "dots": OK} | {phase: reply}
-    one = errand(ME, *many(len(more)))
+    one = request(ME, *many(len(more)))
     dots = (script["dots"],)
     return heard(
         one, script["rcpt"], *more, mail=script["mail"], data=script["data"], dots=dots, around=Around(past=past)
@@ -284,7 +287,7 @@ def in_phase(phase: str, reply: Reply, past: Past = Past(), *more: Reply) -> Tra
 @pytest.mark.parametrize("reply", [BYE, TLS_FIRST])
 def test_a_receiver_that_closes_or_wants_tls_breaks_off_at_this_message(phase: str, reply: Reply) -> None:
     transaction = in_phase(phase, reply)
-    assert (transaction.end.then, transaction.end.words) == (Then.BREAK_OFF, reply.words)
+    assert (transaction.end.then, transaction.end.text) == (Then.BREAK_OFF, reply.text)
     assert transaction.closes
     assert transaction.result().left == (ME,)
     assert "pf_smtp_tls" in transaction.end.hint if reply is TLS_FIRST else not transaction.end.hint
@@ -297,29 +300,29 @@ def test_a_reply_that_does_not_fit_ends_it_without_a_dot_and_nothing_heard_holds
 ) -> None:
     odd = OK if phase == "data" else GO_ON
     transaction = heard(
-        errand(YOU, ME, THEM),
+        request(YOU, ME, THEM),
         NO,
         (reply if isinstance(reply, Reply) else odd) if phase == "rcpt" else OK,
         OK,
         mail=(reply if isinstance(reply, Reply) else odd) if phase == "mail" else OK,
         data=(reply if isinstance(reply, Reply) else odd) if phase == "data" else GO_ON,
     )
-    assert (transaction.end.then, transaction.state) == (Then.OUT_OF_STEP, State.UNKNOWN)
+    assert (transaction.end.then, transaction.state) == (Then.OUT_OF_STEP, TransactionState.UNKNOWN)
     assert transaction.result().answers == {}
     assert transaction.result().left == (YOU, ME, THEM)
-    assert rest(transaction) == errand(YOU, ME, THEM)
+    assert rest(transaction) == request(YOU, ME, THEM)
 
 
 @pytest.mark.parametrize("reply", [GO_ON, NESTED])
 def test_a_reply_to_the_dot_that_does_not_fit_leaves_it_in_doubt(reply: Reply) -> None:
     transaction = in_phase("dots", reply)
     assert transaction.end.then is Then.IN_DOUBT
-    assert transaction.result().answers == {ME: Answer("owed", IN_DOUBT, Cause.DOUBT)}
+    assert transaction.result().answers == {ME: RecipientStatus("owed", IN_DOUBT, Cause.DOUBT)}
     assert transaction.closes
 
 
 def test_what_was_heard_of_recipients_holds_when_the_receiver_breaks_off() -> None:
-    transaction = heard(errand(ME, YOU, THEM), NO, OK, BYE)
+    transaction = heard(request(ME, YOU, THEM), NO, OK, BYE)
     assert said(transaction) == {ME: ("refused", 550)}
     assert transaction.result().left == (YOU, THEM)
 
@@ -329,18 +332,18 @@ def test_a_connection_that_took_mail_before_is_used_up(phase: str, reply: Reply)
     transaction = in_phase(phase, reply, Past(fresh=False, took=True))
     assert transaction.end.then is Then.USED_UP
     assert transaction.closes
-    assert rest(transaction) == errand(ME)
+    assert rest(transaction) == request(ME)
 
 
 def test_one_recipient_that_is_put_off_does_not_use_up_a_connection() -> None:
-    transaction = heard(errand(ME, YOU), NOT_NOW, OK, dots=(OK,), around=Around(past=Past(fresh=False, took=True)))
+    transaction = heard(request(ME, YOU), NOT_NOW, OK, dots=(OK,), around=Around(past=Past(fresh=False, took=True)))
     assert said(transaction) == {ME: ("owed", 451), YOU: ("accepted", 250)}
     assert not transaction.closes
 
 
 def test_all_that_are_put_off_are_asked_over_a_fresh_one() -> None:
     transaction = heard(
-        errand(ME, YOU, THEM), NOT_NOW, NO, NOT_NOW, data=NO, around=Around(past=Past(fresh=False, took=True))
+        request(ME, YOU, THEM), NOT_NOW, NO, NOT_NOW, data=NO, around=Around(past=Past(fresh=False, took=True))
     )
     assert transaction.end.then is Then.USED_UP
     assert said(transaction) == {YOU: ("refused", 550)}
@@ -350,28 +353,28 @@ def test_all_that_are_put_off_are_asked_over_a_fresh_one() -> None:
 def test_a_further_connection_that_is_turned_away_while_another_works_blames_nobody() -> None:
     transaction = in_phase("mail", BYE, Past(others=True))
     assert transaction.end.then is Then.TURNED_AWAY
-    assert rest(transaction) == errand(ME)
+    assert rest(transaction) == request(ME)
 
 
 def test_mail_4xx_leaves_the_message_for_a_later_pass() -> None:
     # What a pipelining receiver says to RCPT and DATA then says nothing of anybody.
-    transaction = heard(errand(ME, YOU), Reply(503, (b"5.5.1 need MAIL",)), NO, mail=NOT_NOW, data=Reply(503, ()))
+    transaction = heard(request(ME, YOU), Reply(503, (b"5.5.1 need MAIL",)), NO, mail=NOT_NOW, data=Reply(503, ()))
     assert said(transaction) == {ME: ("owed", 451), YOU: ("owed", 451)}
-    assert (transaction.end.then, transaction.end.words) == (Then.DEFER_MESSAGE, NOT_NOW.words)
+    assert (transaction.end.then, transaction.end.text) == (Then.DEFER_MESSAGE, NOT_NOW.text)
     assert transaction.result().final
-    assert (transaction.state, transaction.unreset) == (State.OVER, False)
+    assert (transaction.state, transaction.unreset) == (TransactionState.OVER, False)
 
 
 def test_after_a_refused_mail_nobody_need_be_asked() -> None:
-    transaction = Transaction(errand(ME), NOTHING)
+    transaction = Transaction(request(ME), NOTHING)
     assert not transaction.hear_mail(NOT_NOW)
-    assert Transaction(errand(ME), NOTHING).hear_mail(OK)
+    assert Transaction(request(ME), NOTHING).hear_mail(OK)
 
 
 # --- senders ----------------------------------------------------------------------------------------------------------
 
 
-def senders_tried(one: Errand, *script: dict[str, Reply]) -> tuple[list[bytes], Transaction]:
+def senders_tried(one: DeliveryRequest, *script: dict[str, Reply]) -> tuple[list[bytes], Transaction]:
     """Play attempt after attempt; return who was the sender of each, and the last."""
     tried: list[bytes] = []
     transaction = Transaction(one, NOTHING)
@@ -390,13 +393,13 @@ def senders_tried(one: Errand, *script: dict[str, Reply]) -> tuple[list[bytes], 
     [{"mail": NO, "rcpt": NESTED, "data": NESTED}, {"rcpt": BAD_SENDER, "data": NO}, {"rcpt": NO_DOMAIN, "data": NO}],
 )
 def test_a_refused_sender_is_followed_by_none_and_then_by_ours(refused: dict[str, Reply]) -> None:
-    tried, last = senders_tried(errand(ME, YOU), refused, refused, {})
+    tried, last = senders_tried(request(ME, YOU), refused, refused, {})
     assert tried == [b"from@y.org", b"", SPARE]
     assert said(last) == {ME: ("accepted", 250), YOU: ("accepted", 250)}
 
 
 def test_a_sender_may_be_refused_at_data_too() -> None:
-    tried, last = senders_tried(errand(ME), {"data": BAD_SENDER}, {})
+    tried, last = senders_tried(request(ME), {"data": BAD_SENDER}, {})
     assert tried == [b"from@y.org", b""]
     assert said(last) == {ME: ("accepted", 250)}
 
@@ -404,7 +407,7 @@ def test_a_sender_may_be_refused_at_data_too() -> None:
 @pytest.mark.parametrize(("first", "fate"), [(BAD_SENDER, ("refused", 553)), (NO_DOMAIN, ("owed", 450))])
 def test_when_no_sender_is_taken_the_first_ones_words_count(first: Reply, fate: tuple[str, int]) -> None:
     other = {"rcpt": Reply(550, (b"5.1.8 no such senders",)), "data": NO}
-    tried, last = senders_tried(errand(ME, YOU), {"rcpt": first, "data": NO}, other, other)
+    tried, last = senders_tried(request(ME, YOU), {"rcpt": first, "data": NO}, other, other)
     assert tried == [b"from@y.org", b"", SPARE]
     assert said(last) == {ME: fate, YOU: fate}
     assert {answer.cause for answer in last.result().answers.values()} == {Cause.SENDER}
@@ -413,40 +416,40 @@ def test_when_no_sender_is_taken_the_first_ones_words_count(first: Reply, fate: 
 
 def test_the_null_sender_is_followed_by_ours() -> None:
     refused = {"mail": NO, "rcpt": NESTED, "data": NESTED}
-    tried, last = senders_tried(errand(ME, sender=b""), refused, refused)
+    tried, last = senders_tried(request(ME, sender=b""), refused, refused)
     assert tried == [b"", SPARE]
     assert said(last) == {ME: ("refused", 550)}
 
 
 def test_ours_is_not_tried_twice() -> None:
     refused = {"mail": NO, "rcpt": NESTED, "data": NESTED}
-    assert senders_tried(errand(ME, sender=SPARE), refused, refused)[0] == [SPARE, b""]
+    assert senders_tried(request(ME, sender=SPARE), refused, refused)[0] == [SPARE, b""]
 
 
 def test_a_sender_that_became_null_is_not_tried_as_null_again() -> None:
     refused = {"mail": NO, "rcpt": NESTED, "data": NESTED}
-    assert senders_tried(errand(ME, sender=UMLAUT), refused, refused)[0] == [b"", SPARE]
+    assert senders_tried(request(ME, sender=UMLAUT), refused, refused)[0] == [b"", SPARE]
 
 
 def test_the_next_sender_is_tried_for_everybody_of_a_crowd() -> None:
-    transaction = heard(errand(*many(150)), *[NO] * 100, mail=NO, data=NO)
+    transaction = heard(request(*many(150)), *[NO] * 100, mail=NO, data=NO)
     assert rest(transaction).recipients == many(150)
 
 
 def test_of_a_crowd_all_are_refused_when_no_sender_is_taken() -> None:
-    one = replace(errand(*many(150)), senders=())
+    one = replace(request(*many(150)), senders=())
     transaction = heard(one, *[NO] * 100, mail=NO, data=NO)
     assert said(transaction) == dict.fromkeys(many(150), ("refused", 550))
 
 
 def test_a_sender_whom_one_recipient_takes_is_not_changed_for_another() -> None:
-    transaction = heard(errand(ME, YOU), BAD_SENDER, OK, dots=(OK,))
+    transaction = heard(request(ME, YOU), BAD_SENDER, OK, dots=(OK,))
     assert said(transaction) == {ME: ("refused", 553), YOU: ("accepted", 250)}
     assert transaction.result().final
 
 
 def test_who_is_refused_for_himself_is_not_asked_again_with_another_sender() -> None:
-    transaction = heard(errand(ME, YOU), NO, BAD_SENDER, data=NO)
+    transaction = heard(request(ME, YOU), NO, BAD_SENDER, data=NO)
     assert said(transaction) == {ME: ("refused", 550)}
     assert rest(transaction).recipients == (YOU,)
     assert rest(transaction).sender == b""
@@ -456,14 +459,14 @@ def test_who_is_refused_for_himself_is_not_asked_again_with_another_sender() -> 
 
 
 def test_rcpt_4xx_owes_this_recipient_and_the_others_get_it_now() -> None:
-    transaction = heard(errand(ME, YOU, THEM), OK, NOT_NOW, OK, dots=(OK,))
+    transaction = heard(request(ME, YOU, THEM), OK, NOT_NOW, OK, dots=(OK,))
     assert said(transaction) == {ME: ("accepted", 250), YOU: ("owed", 451), THEM: ("accepted", 250)}
     assert transaction.end.then is Then.GO
     assert transaction.result().final
 
 
 def test_rcpt_5xx_refuses_this_recipient_and_the_others_get_it_now() -> None:
-    transaction = heard(errand(ME, YOU), NO, OK, dots=(OK,))
+    transaction = heard(request(ME, YOU), NO, OK, dots=(OK,))
     assert said(transaction) == {ME: ("refused", 550), YOU: ("accepted", 250)}
 
 
@@ -472,17 +475,17 @@ def test_rcpt_5xx_refuses_this_recipient_and_the_others_get_it_now() -> None:
     [TOO_MANY, Reply(552, (b"5.5.3 Too many recipients",)), Reply(451, (b"Too many recipients received this hour",))],
 )
 def test_too_many_recipients_are_asked_in_another_transaction(crowd: Reply) -> None:
-    transaction = heard(errand(ME, YOU, THEM), OK, crowd, crowd, dots=(OK,))
+    transaction = heard(request(ME, YOU, THEM), OK, crowd, crowd, dots=(OK,))
     assert said(transaction) == {ME: ("accepted", 250)}
     assert not transaction.result().final
     again = rest(transaction)
-    assert again == replace(errand(ME, YOU, THEM), recipients=(YOU, THEM))
+    assert again == replace(request(ME, YOU, THEM), recipients=(YOU, THEM))
     assert said(heard(again, OK, OK, dots=(OK,))) == {YOU: ("accepted", 250), THEM: ("accepted", 250)}
 
 
 @pytest.mark.parametrize(("over", "most"), [(CROWD - 1, 100), (CROWD, 5), (95, 5)])
 def test_after_a_crowd_no_more_are_asked_than_were_accepted(over: int, most: int) -> None:
-    transaction = heard(errand(*many(5 + over)), *[OK] * 5, *[TOO_MANY] * over, dots=(OK,))
+    transaction = heard(request(*many(5 + over)), *[OK] * 5, *[TOO_MANY] * over, dots=(OK,))
     assert len(said(transaction)) == 5
     assert (len(rest(transaction).recipients), rest(transaction).most) == (over, most)
 
@@ -490,7 +493,7 @@ def test_after_a_crowd_no_more_are_asked_than_were_accepted(over: int, most: int
 def test_at_data_one_of_a_crowd_is_asked_alone() -> None:
     # Exim's recipients_max_reject with a limit of one.
     over, too_many = Reply(552, (b"too many recipients",)), Reply(554, (b"Too many recipients",))
-    again = rest(heard(errand(ME, YOU), OK, over, data=too_many))
+    again = rest(heard(request(ME, YOU), OK, over, data=too_many))
     assert (again.recipients, again.most) == ((ME, YOU), 1)
     assert said(heard(again, NO, data=too_many)) == {ME: ("refused", 550)}
 
@@ -515,7 +518,7 @@ FRESH, OLD = Past(), Past(fresh=False)
 def test_it_is_cut_short_only_where_the_next_attempt_has_less_to_ask(
     replies: list[Reply], past: Past, may: bool
 ) -> None:
-    transaction = Transaction(errand(*many(20)), NOTHING, SPARE)
+    transaction = Transaction(request(*many(20)), NOTHING, SPARE)
     transaction.begin(past)
     transaction.hear_mail(OK)
     for who, reply in zip(transaction.asked, replies, strict=False):
@@ -524,7 +527,7 @@ def test_it_is_cut_short_only_where_the_next_attempt_has_less_to_ask(
 
 
 def test_cut_short_for_its_sender_it_goes_on_with_the_next_one() -> None:
-    transaction = Transaction(errand(*many(20)), NOTHING, SPARE)
+    transaction = Transaction(request(*many(20)), NOTHING, SPARE)
     transaction.begin(FRESH)
     transaction.hear_mail(OK)
     for who in transaction.asked[:8]:
@@ -538,7 +541,7 @@ def test_cut_short_for_its_sender_it_goes_on_with_the_next_one() -> None:
 @pytest.mark.parametrize("crowd", [TOO_MANY, Reply(552, (b"5.5.3 Too many recipients",))])
 def test_too_many_recipients_when_there_are_none_are_owed(crowd: Reply) -> None:
     # Else they would be asked again for ever.
-    transaction = heard(errand(ME, YOU), crowd, crowd, data=NO)
+    transaction = heard(request(ME, YOU), crowd, crowd, data=NO)
     assert said(transaction) == {ME: ("owed", crowd.code), YOU: ("owed", crowd.code)}
     assert transaction.result().final
 
@@ -546,7 +549,7 @@ def test_too_many_recipients_when_there_are_none_are_owed(crowd: Reply) -> None:
 def test_too_many_recipients_at_data_are_asked_in_parts() -> None:
     # Exim's recipients_max_reject: who came before the limit is refused as well.
     over, too_many = Reply(552, (b"too many recipients",)), Reply(554, (b"Too many recipients",))
-    transaction = heard(errand(ME, YOU, THEM), OK, OK, over, data=too_many)
+    transaction = heard(request(ME, YOU, THEM), OK, OK, over, data=too_many)
     again = rest(transaction)
     assert (again.recipients, again.most) == ((ME, YOU, THEM), 2)
     second = heard(again, OK, OK, dots=(OK,))
@@ -555,7 +558,7 @@ def test_too_many_recipients_at_data_are_asked_in_parts() -> None:
 
 def test_at_data_without_another_word_they_are_halved() -> None:
     too_many = Reply(452, (b"4.5.3 Too many recipients",))
-    transaction = heard(errand(*many(5)), *[OK] * 5, data=too_many)
+    transaction = heard(request(*many(5)), *[OK] * 5, data=too_many)
     asked = [len(transaction.asked)]
     while transaction.result().left:
         one = rest(transaction)
@@ -570,7 +573,7 @@ def test_at_data_without_another_word_they_are_halved() -> None:
 def test_a_message_that_is_not_taken_now_is_not_tried_at_once_for_others(phase: str) -> None:
     # Three messages in a row are the receiver's fault; one message to 300 people is one.
     script = {"mail": OK, "data": GO_ON, "dots": OK} | {phase: NOT_NOW}
-    one = errand(*many(300))
+    one = request(*many(300))
     rcpts = [OK if phase != "mail" else NO] * 100
     transaction = heard(one, *rcpts, mail=script["mail"], data=script["data"], dots=(script["dots"],))
     assert transaction.result().left == ()
@@ -578,7 +581,7 @@ def test_a_message_that_is_not_taken_now_is_not_tried_at_once_for_others(phase: 
 
 
 def test_a_connection_that_has_heard_too_many_refusals_is_left_with_all_who_are_undecided() -> None:
-    transaction = Transaction(errand(ME, YOU, *many(3)), NOTHING)
+    transaction = Transaction(request(ME, YOU, *many(3)), NOTHING)
     transaction.hear_mail(OK)
     transaction.hear_rcpt(ME, NO)
     transaction.hear_rcpt(YOU, OK)
@@ -592,58 +595,58 @@ def test_a_connection_that_has_heard_too_many_refusals_is_left_with_all_who_are_
 
 
 def test_data_4xx_leaves_the_message_for_a_later_pass() -> None:
-    transaction = heard(errand(ME, YOU), OK, NO, data=NOT_NOW)
+    transaction = heard(request(ME, YOU), OK, NO, data=NOT_NOW)
     assert said(transaction) == {ME: ("owed", 451), YOU: ("refused", 550)}
-    assert (transaction.end.then, transaction.end.words) == (Then.DEFER_MESSAGE, NOT_NOW.words)
+    assert (transaction.end.then, transaction.end.text) == (Then.DEFER_MESSAGE, NOT_NOW.text)
     assert transaction.unreset
 
 
 def test_data_5xx_is_a_refusal_by_all_who_were_accepted() -> None:
-    transaction = heard(errand(ME, YOU), OK, NOT_NOW, data=NO)
+    transaction = heard(request(ME, YOU), OK, NOT_NOW, data=NO)
     assert said(transaction) == {ME: ("refused", 550), YOU: ("owed", 451)}
     assert (transaction.end.then, transaction.unreset) == (Then.GO, True)
 
 
 def test_the_dot_4xx_leaves_the_message_for_a_later_pass() -> None:
-    transaction = heard(errand(ME, YOU), OK, OK, dots=(NOT_NOW,))
+    transaction = heard(request(ME, YOU), OK, OK, dots=(NOT_NOW,))
     assert said(transaction) == {ME: ("owed", 451), YOU: ("owed", 451)}
     assert (transaction.end.then, transaction.unreset) == (Then.DEFER_MESSAGE, True)
 
 
 def test_the_dot_5xx_is_a_refusal_by_all_who_were_accepted() -> None:
-    transaction = heard(errand(ME, YOU, THEM), OK, NOT_NOW, OK, dots=(NO,))
+    transaction = heard(request(ME, YOU, THEM), OK, NOT_NOW, OK, dots=(NO,))
     assert said(transaction) == {ME: ("refused", 550), YOU: ("owed", 451), THEM: ("refused", 550)}
     assert (transaction.end.then, transaction.unreset) == (Then.GO, True)
 
 
 def test_354_although_nobody_was_accepted_gets_a_lone_dot() -> None:
-    transaction = heard(errand(ME, YOU), NO, NOT_NOW, data=GO_ON)
-    assert transaction.state is State.NOBODY
+    transaction = heard(request(ME, YOU), NO, NOT_NOW, data=GO_ON)
+    assert transaction.state is TransactionState.NOBODY
     assert said(transaction) == {ME: ("refused", 550), YOU: ("owed", 451)}
 
 
 def test_354_after_a_refused_mail_gets_a_lone_dot_too() -> None:
-    transaction = heard(errand(ME), NO, mail=NOT_NOW, data=GO_ON)
-    assert transaction.state is State.NOBODY
+    transaction = heard(request(ME), NO, mail=NOT_NOW, data=GO_ON)
+    assert transaction.state is TransactionState.NOBODY
     assert said(transaction) == {ME: ("owed", 451)}
 
 
 @pytest.mark.parametrize("data", [GO_ON, NO])
 @pytest.mark.parametrize("mail", [NOT_NOW, NO])
 def test_a_recipient_that_is_accepted_behind_a_refused_mail_is_of_another_transaction(mail: Reply, data: Reply) -> None:
-    transaction = heard(errand(ME), OK, mail=mail, data=data)
-    assert (transaction.end.then, transaction.state) == (Then.OUT_OF_STEP, State.UNKNOWN)
-    assert rest(transaction) == errand(ME)
+    transaction = heard(request(ME), OK, mail=mail, data=data)
+    assert (transaction.end.then, transaction.state) == (Then.OUT_OF_STEP, TransactionState.UNKNOWN)
+    assert rest(transaction) == request(ME)
 
 
 def test_no_lone_dot_while_the_receiver_may_hold_another_transaction() -> None:
-    transaction = heard(errand(ME), NO, mail=NOT_NOW, data=GO_ON, around=Around(past=Past(behind=True, unreset=True)))
-    assert (transaction.end.then, transaction.state) == (Then.OUT_OF_STEP, State.UNKNOWN)
+    transaction = heard(request(ME), NO, mail=NOT_NOW, data=GO_ON, around=Around(past=Past(behind=True, unreset=True)))
+    assert (transaction.end.then, transaction.state) == (Then.OUT_OF_STEP, TransactionState.UNKNOWN)
 
 
 @pytest.mark.parametrize(("reply", "unreset"), [(OK, False), (NO, True), (NOT_NOW, True)])
 def test_whatever_is_said_to_a_lone_dot_counts_for_nobody(reply: Reply, unreset: bool) -> None:
-    transaction = heard(errand(ME), NO, data=GO_ON)
+    transaction = heard(request(ME), NO, data=GO_ON)
     transaction.hear_lone_dot(reply)
     assert said(transaction) == {ME: ("refused", 550)}
     assert transaction.unreset is unreset
@@ -651,19 +654,19 @@ def test_whatever_is_said_to_a_lone_dot_counts_for_nobody(reply: Reply, unreset:
 
 @pytest.mark.parametrize("reply", [NO, NOT_NOW, NESTED])
 def test_without_a_recipient_the_reply_to_data_says_nothing(reply: Reply) -> None:
-    transaction = heard(errand(ME), NO, data=reply)
+    transaction = heard(request(ME), NO, data=reply)
     assert said(transaction) == {ME: ("refused", 550)}
     assert (transaction.end.then, transaction.unreset) == (Then.GO, True)
 
 
 def test_without_a_recipient_421_for_data_ends_the_connection_and_what_was_heard_holds() -> None:
-    transaction = heard(errand(ME), NO, data=BYE)
+    transaction = heard(request(ME), NO, data=BYE)
     assert said(transaction) == {ME: ("refused", 550)}
     assert (transaction.end.then, transaction.closes) == (Then.GO, True)
 
 
 def test_without_a_recipient_250_for_data_does_not_fit() -> None:
-    assert heard(errand(ME), NO, data=OK).end.then is Then.OUT_OF_STEP
+    assert heard(request(ME), NO, data=OK).end.then is Then.OUT_OF_STEP
 
 
 # --- RSET -------------------------------------------------------------------------------------------------------------
@@ -672,7 +675,7 @@ UNRESET = Past(fresh=False, unreset=True)
 
 
 def test_an_rset_goes_before_a_transaction_whose_predecessor_may_be_open() -> None:
-    transaction = Transaction(errand(ME), NOTHING)
+    transaction = Transaction(request(ME), NOTHING)
     transaction.begin(UNRESET)
     assert transaction.resets
     transaction.hear_reset(OK)
@@ -681,14 +684,14 @@ def test_an_rset_goes_before_a_transaction_whose_predecessor_may_be_open() -> No
 
 @pytest.mark.parametrize("reply", [NO, NOT_NOW, GO_ON])
 def test_a_refused_rset_is_out_of_step(reply: Reply) -> None:
-    transaction = Transaction(errand(ME), NOTHING)
+    transaction = Transaction(request(ME), NOTHING)
     transaction.begin(UNRESET)
     transaction.hear_reset(reply)
-    assert (transaction.end.then, transaction.state) == (Then.OUT_OF_STEP, State.UNKNOWN)
+    assert (transaction.end.then, transaction.state) == (Then.OUT_OF_STEP, TransactionState.UNKNOWN)
 
 
 def test_an_envelope_behind_a_dot_needs_no_rset_where_mail_is_accepted() -> None:
-    transaction = Transaction(errand(ME), NOTHING)
+    transaction = Transaction(request(ME), NOTHING)
     transaction.begin(UNRESET._replace(behind=True))
     assert not transaction.resets
     assert transaction.hear_mail(OK)
@@ -699,19 +702,19 @@ def test_an_envelope_behind_a_dot_needs_no_rset_where_mail_is_accepted() -> None
 
 
 def test_lmtp_gives_a_verdict_per_recipient() -> None:
-    transaction = heard(errand(ME, YOU, THEM), OK, OK, OK, dots=(OK, NOT_NOW, NO))
+    transaction = heard(request(ME, YOU, THEM), OK, OK, OK, dots=(OK, NOT_NOW, NO))
     assert said(transaction) == {ME: ("accepted", 250), YOU: ("owed", 451), THEM: ("refused", 550)}
-    assert (transaction.end.then, transaction.state) == (Then.GO, State.OVER)
+    assert (transaction.end.then, transaction.state) == (Then.GO, TransactionState.OVER)
 
 
 def test_lmtp_verdicts_are_for_those_who_were_accepted() -> None:
-    transaction = heard(errand(ME, YOU, THEM), NO, OK, OK, dots=(OK, NOT_NOW))
+    transaction = heard(request(ME, YOU, THEM), NO, OK, OK, dots=(OK, NOT_NOW))
     assert said(transaction) == {ME: ("refused", 550), YOU: ("accepted", 250), THEM: ("owed", 451)}
 
 
 def test_lmtp_that_takes_it_for_nobody_now_puts_the_message_off() -> None:
-    transaction = heard(errand(ME, YOU), OK, OK, dots=(NO, NOT_NOW))
-    assert (transaction.end.then, transaction.end.words) == (Then.DEFER_MESSAGE, NOT_NOW.words)
+    transaction = heard(request(ME, YOU), OK, OK, dots=(NO, NOT_NOW))
+    assert (transaction.end.then, transaction.end.text) == (Then.DEFER_MESSAGE, NOT_NOW.text)
     assert said(transaction) == {ME: ("refused", 550), YOU: ("owed", 451)}
 
 
@@ -719,16 +722,16 @@ def test_lmtp_that_takes_it_for_nobody_now_puts_the_message_off() -> None:
 @pytest.mark.parametrize("first", [True, False])
 def test_lmtp_that_closes_says_it_to_one_recipient_and_the_others_are_heard(reply: Reply, first: bool) -> None:
     dots = (reply, OK) if first else (OK, reply)
-    transaction = heard(errand(ME, YOU), OK, OK, dots=dots)
+    transaction = heard(request(ME, YOU), OK, OK, dots=dots)
     one, other = (ME, YOU) if first else (YOU, ME)
     assert said(transaction) == {one: ("owed", reply.code), other: ("accepted", 250)}
     assert (transaction.end.then, transaction.closes) == (Then.GO, True)
 
 
 def test_lmtp_that_loses_its_step_leaves_the_others_in_doubt() -> None:
-    transaction = heard(errand(ME, YOU, THEM), OK, OK, OK, dots=(OK, GO_ON, OK))
-    assert {who: answer.words for who, answer in transaction.result().answers.items()} == {
-        ME: OK.words,
+    transaction = heard(request(ME, YOU, THEM), OK, OK, OK, dots=(OK, GO_ON, OK))
+    assert {who: answer.text for who, answer in transaction.result().answers.items()} == {
+        ME: OK.text,
         YOU: IN_DOUBT,
         THEM: IN_DOUBT,
     }
@@ -736,7 +739,7 @@ def test_lmtp_that_loses_its_step_leaves_the_others_in_doubt() -> None:
 
 
 def test_lmtp_that_closes_before_anybody_accepted_puts_the_message_off() -> None:
-    transaction = heard(errand(ME, YOU), OK, OK, dots=(NO, BYE))
+    transaction = heard(request(ME, YOU), OK, OK, dots=(NO, BYE))
     assert (transaction.end.then, transaction.closes) == (Then.DEFER_MESSAGE, True)
 
 
@@ -745,7 +748,7 @@ def test_lmtp_that_closes_before_anybody_accepted_puts_the_message_off() -> None
 
 def dotted(*recipients: bytes) -> Transaction:
     """Return a transaction whose final dot went out."""
-    transaction = Transaction(errand(*recipients), NOTHING)
+    transaction = Transaction(request(*recipients), NOTHING)
     transaction.hear_mail(OK)
     for who in transaction.asked:
         transaction.hear_rcpt(who, OK)
@@ -758,7 +761,7 @@ def dotted(*recipients: bytes) -> Transaction:
 def test_a_connection_lost_after_the_dot_leaves_it_for_a_later_pass(nonsense: bool) -> None:
     transaction = dotted(ME, YOU)
     transaction.broken(b"gone", nonsense=nonsense)
-    assert transaction.result().answers == dict.fromkeys([ME, YOU], Answer("owed", IN_DOUBT, Cause.DOUBT))
+    assert transaction.result().answers == dict.fromkeys([ME, YOU], RecipientStatus("owed", IN_DOUBT, Cause.DOUBT))
     assert transaction.end.then is Then.IN_DOUBT
     assert transaction.result().final
 
@@ -769,16 +772,16 @@ def test_what_was_said_before_it_broke_stays_said() -> None:
     transaction.hear_dot_for(YOU, NOT_NOW)
     transaction.broken(b"gone", nonsense=False)
     assert transaction.result().answers == {
-        ME: Answer("accepted", OK.words),
-        YOU: Answer("owed", NOT_NOW.words),
-        THEM: Answer("owed", IN_DOUBT, Cause.DOUBT),
+        ME: RecipientStatus("accepted", OK.text),
+        YOU: RecipientStatus("owed", NOT_NOW.text),
+        THEM: RecipientStatus("owed", IN_DOUBT, Cause.DOUBT),
     }
     assert transaction.end.then is Then.GO
 
 
 def with_content_due(*recipients: bytes) -> Transaction:
     transaction = dotted(*recipients)
-    transaction.state = State.CONTENT
+    transaction.state = TransactionState.CONTENT
     return transaction
 
 
@@ -792,13 +795,13 @@ def test_a_refusal_in_the_middle_of_the_content_is_a_verdict(
     transaction = with_content_due(ME, YOU)
     assert transaction.hear_last_words(reply)
     transaction.broken(b"gone", nonsense=False)
-    assert transaction.result().answers == {who: Answer(status, reply.words, cause) for who in (ME, YOU)}
+    assert transaction.result().answers == {who: RecipientStatus(status, reply.text, cause) for who in (ME, YOU)}
     assert (transaction.end.then, transaction.closes) == (then, True)
 
 
 @pytest.mark.parametrize(("past", "then"), [(Past(), Then.BREAK_OFF), (Past(fresh=False, took=True), Then.BREAK_OFF)])
 def test_a_connection_lost_before_the_dot_leaves_who_was_not_refused(past: Past, then: Then) -> None:
-    transaction = Transaction(errand(ME, YOU, THEM), NOTHING)
+    transaction = Transaction(request(ME, YOU, THEM), NOTHING)
     transaction.begin(past)
     transaction.hear_mail(OK)
     transaction.hear_rcpt(ME, NO)
@@ -806,7 +809,7 @@ def test_a_connection_lost_before_the_dot_leaves_who_was_not_refused(past: Past,
     transaction.broken(b"the server closed the connection", nonsense=False)
     assert said(transaction) == {ME: ("refused", 550)}
     assert transaction.result().left == (YOU, THEM)
-    assert (transaction.end.then, transaction.end.words) == (then, b"the server closed the connection")
+    assert (transaction.end.then, transaction.end.text) == (then, b"the server closed the connection")
 
 
 @pytest.mark.parametrize(
@@ -818,28 +821,28 @@ def test_a_connection_lost_before_the_dot_leaves_who_was_not_refused(past: Past,
     ],
 )
 def test_a_connection_lost_between_messages(past: Past, then: Then) -> None:
-    transaction = Transaction(errand(ME), NOTHING)
+    transaction = Transaction(request(ME), NOTHING)
     transaction.begin(past)
     transaction.broken(b"gone", nonsense=False)
     assert transaction.end.then is then
-    assert rest(transaction) == errand(ME)
+    assert rest(transaction) == request(ME)
 
 
 def test_a_reply_that_is_none_is_out_of_step() -> None:
-    transaction = Transaction(errand(ME), NOTHING)
+    transaction = Transaction(request(ME), NOTHING)
     transaction.broken(b"what?", nonsense=True)
     assert transaction.end.then is Then.OUT_OF_STEP
 
 
 def test_a_connection_that_breaks_when_all_is_decided_changes_nothing() -> None:
-    transaction = heard(errand(ME), NO, data=GO_ON)
+    transaction = heard(request(ME), NO, data=GO_ON)
     transaction.broken(b"gone", nonsense=False)
     assert said(transaction) == {ME: ("refused", 550)}
     assert (transaction.end.then, transaction.closes) == (Then.GO, True)
 
 
 def test_a_word_too_many_makes_what_was_heard_uncertain() -> None:
-    transaction = heard(errand(ME), NO, data=NO, around=Around(past=Past(fresh=False)))
+    transaction = heard(request(ME), NO, data=NO, around=Around(past=Past(fresh=False)))
     transaction.misled()
     assert transaction.end.then is Then.OUT_OF_STEP
     assert transaction.result().answers == {}
@@ -855,7 +858,7 @@ def test_last_words_about_itself_break_it_off() -> None:
     transaction = with_content_due(ME)
     assert transaction.hear_last_words(BYE)
     assert transaction.end.then is Then.BREAK_OFF
-    assert rest(transaction) == errand(ME)
+    assert rest(transaction) == request(ME)
 
 
 # --- everybody has an answer, or is left ------------------------------------------------------------------------------
@@ -877,7 +880,7 @@ PAST = st.builds(Past, st.booleans(), st.booleans(), st.just(0), st.booleans(), 
 def test_an_attempt_decides_or_leaves_each_of_its_recipients_and_comes_to_an_end(
     who: list[bytes], sender: bytes, around: Around, lmtp: bool, data: st.DataObject
 ) -> None:
-    one, statuses, stops = errand(*who, sender=sender), dict[bytes, str](), 0
+    one, statuses, stops = request(*who, sender=sender), dict[bytes, str](), 0
     usually_ok = st.one_of(st.just(OK), REPLY)
     for _ in range(12 * len(who) + 12):
         rcpts = [data.draw(usually_ok) for _ in Transaction(one, around.offered).asked]
@@ -901,13 +904,13 @@ def test_every_phase_can_be_heard_in_every_way(past: Past) -> None:
     # No dot goes out but for recipients that were accepted by this MAIL, and no lone one while any was.
     some = [OK, GO_ON, NOT_NOW, NO, BYE, TOO_MANY, NESTED, BAD_SENDER, Reply(299, ()), Reply(599, (b"\xff",))]
     for mail, rcpt, data, dot in product(some, repeat=4):
-        transaction = heard(errand(ME), rcpt, mail=mail, data=data, dots=(dot,), around=Around(past=past))
+        transaction = heard(request(ME), rcpt, mail=mail, data=data, dots=(dot,), around=Around(past=past))
         result = transaction.result()
         assert len(result.answers) + len(result.left) == 1
-        taken = result.answers.get(ME, Answer("", b"")).status == "accepted"
+        taken = result.answers.get(ME, RecipientStatus("", b"")).status == "accepted"
         fine = [reply.code // 100 for reply in (mail, rcpt, data, dot)] == [2, 2, 3, 2]
         assert taken is fine
-        assert transaction.state is not State.NOBODY or rcpt.code // 100 != 2
+        assert transaction.state is not TransactionState.NOBODY or rcpt.code // 100 != 2
 
 
 @pytest.mark.parametrize(
@@ -925,7 +928,7 @@ def test_every_phase_can_be_heard_in_every_way(past: Past) -> None:
 )
 def test_an_answer_says_what_it_was_about(script: dict[str, Reply], cause: Cause) -> None:
     replies = {"mail": OK, "rcpt": OK, "data": GO_ON, "dot": OK} | script
-    one = replace(errand(ME, sender=b""), senders=())
+    one = replace(request(ME, sender=b""), senders=())
     said = heard(one, replies["rcpt"], mail=replies["mail"], data=replies["data"], dots=(replies["dot"],))
     assert said.result().answers[ME].cause is cause
 
@@ -935,5 +938,5 @@ def test_an_answer_says_what_it_was_about(script: dict[str, Reply], cause: Cause
     [(Past(), {b"451 #.#.# greylisted"}), (Past(fresh=False), set()), (Past(fresh=False, took=True), set())],
 )
 def test_a_transaction_tells_what_the_first_message_of_a_connection_was_told(past: Past, gists: set[bytes]) -> None:
-    transaction = heard(errand(ME, YOU), NOT_NOW, NO, data=NO, around=Around(past=past))
+    transaction = heard(request(ME, YOU), NOT_NOW, NO, data=NO, around=Around(past=past))
     assert transaction.said_afresh == gists

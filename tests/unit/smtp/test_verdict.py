@@ -9,7 +9,7 @@ from lib.smtp import verdict
 from lib.smtp.verdict import Failure, Next, Past, Phase, Stage, Then, gist, judge
 
 GO, DOWN, ODD, DOUBT = Then.GO, Then.RECEIVER_DOWN, Then.OUT_OF_STEP, Then.IN_DOUBT
-LATER, OWED, REFUSED, CONTENT = Then.DEFER_MESSAGE, Then.DEFER_RECIPIENT, Then.REFUSE_RECIPIENT, Then.REFUSE_CONTENT
+LATER, DEFERRED, REFUSED, CONTENT = Then.DEFER_MESSAGE, Then.DEFER_RECIPIENT, Then.REFUSE_RECIPIENT, Then.REFUSE_CONTENT
 
 # As DESIGN tells it, by phase: what a 2xx, 3xx, 4xx and 5xx mean, on a fresh connection and without special words.
 ROWS = [
@@ -19,10 +19,10 @@ ROWS = [
     (Phase.AUTH, (GO, GO, DOWN, DOWN)),
     (Phase.RSET, (GO, ODD, ODD, ODD)),
     (Phase.MAIL, (GO, ODD, LATER, Then.NEXT_SENDER)),
-    (Phase.RCPT, (GO, ODD, OWED, REFUSED)),
+    (Phase.RCPT, (GO, ODD, DEFERRED, REFUSED)),
     (Phase.DATA, (ODD, GO, LATER, CONTENT)),
     (Phase.DOT, (GO, DOUBT, LATER, CONTENT)),
-    (Phase.LMTP_DOT, (GO, DOUBT, OWED, CONTENT)),
+    (Phase.LMTP_DOT, (GO, DOUBT, DEFERRED, CONTENT)),
 ]
 CELLS = [(phase, kind, then) for phase, row in ROWS for kind, then in enumerate(row, 2)]
 ENVELOPE = (Phase.MAIL, Phase.RCPT, Phase.DATA)
@@ -64,8 +64,8 @@ def test_within_a_transaction_it_is_the_messages_until_others_prove_it_the_recei
 
 @pytest.mark.parametrize("code", CLOSING)
 def test_to_one_recipient_of_lmtp_it_is_his(code: int) -> None:
-    assert judge(Phase.LMTP_DOT, code, words(code)) is OWED
-    assert judge(Phase.LMTP_DOT, code, words(code), USED) is OWED
+    assert judge(Phase.LMTP_DOT, code, words(code)) is DEFERRED
+    assert judge(Phase.LMTP_DOT, code, words(code), USED) is DEFERRED
 
 
 @pytest.mark.parametrize("phase", ENVELOPE)
@@ -86,7 +86,7 @@ def test_nor_does_one_behind_the_dot(code: int) -> None:
 
 
 def test_one_recipient_that_is_put_off_beside_others_does_not_use_it_up() -> None:
-    assert judge(Phase.RCPT, 451, words(451), USED._replace(accepted=1)) is OWED
+    assert judge(Phase.RCPT, 451, words(451), USED._replace(accepted=1)) is DEFERRED
     assert judge(Phase.RCPT, 421, words(421), USED._replace(accepted=1)) is Then.USED_UP
 
 
@@ -194,7 +194,7 @@ def test_words_about_the_sender_ask_for_the_next_one(phase: Phase, said: bytes) 
 
 @pytest.mark.parametrize("said", OF_SENDER)
 def test_whom_others_take_the_sender_of_is_refused_himself(said: bytes) -> None:
-    assert judge(Phase.RCPT, int(said[:3]), said, Past(accepted=1)) is (OWED if said.startswith(b"4") else REFUSED)
+    assert judge(Phase.RCPT, int(said[:3]), said, Past(accepted=1)) is (DEFERRED if said.startswith(b"4") else REFUSED)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_whom_others_take_the_sender_of_is_refused_himself(said: bytes) -> None:
     ],
 )
 def test_other_words_at_rcpt_are_the_recipients(said: bytes) -> None:
-    assert judge(Phase.RCPT, int(said[:3]), said) is (OWED if said.startswith(b"4") else REFUSED)
+    assert judge(Phase.RCPT, int(said[:3]), said) is (DEFERRED if said.startswith(b"4") else REFUSED)
 
 
 def test_mail_5xx_is_the_sender_whatever_its_words_and_4xx_the_message() -> None:
@@ -246,7 +246,7 @@ def test_too_many_recipients_go_into_another_transaction(said: bytes, past: Past
 
 @pytest.mark.parametrize("said", [b"452 4.5.3 too many recipients", b"552 5.5.3 too many recipients"])
 def test_where_even_one_is_too_many_he_is_owed(said: bytes) -> None:
-    assert judge(Phase.RCPT, int(said[:3]), said) is OWED
+    assert judge(Phase.RCPT, int(said[:3]), said) is DEFERRED
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_where_even_one_is_too_many_he_is_owed(said: bytes) -> None:
     ],
 )
 def test_another_452_is_owed(said: bytes) -> None:
-    assert judge(Phase.RCPT, 452, said, SOME) is OWED
+    assert judge(Phase.RCPT, 452, said, SOME) is DEFERRED
 
 
 @pytest.mark.parametrize("said", [b"552 5.2.2 mailbox full", b"552 5.2.2 <too many recipients@x>: full"])
@@ -274,7 +274,7 @@ def test_too_many_recipients_is_said_of_recipients_only() -> None:
     said = b"452 4.5.3 too many recipients"
     assert judge(Phase.MAIL, 452, said) is LATER
     assert judge(Phase.DOT, 452, said, SOME) is LATER
-    assert judge(Phase.RCPT, 450, b"450 4.5.3 too many recipients", SOME) is OWED
+    assert judge(Phase.RCPT, 450, b"450 4.5.3 too many recipients", SOME) is DEFERRED
 
 
 @pytest.mark.parametrize("said", [b"554 Too many recipients", b"452 4.5.3 too many recipients"])
@@ -289,7 +289,7 @@ def test_at_data_it_is_said_of_all_unless_there_is_but_one(said: bytes) -> None:
     [
         (b"552 5.2.2 quota exceeded", REFUSED),
         (b"550 5.1.1 no such mailbox", REFUSED),
-        (b"452 4.2.2 quota exceeded", OWED),
+        (b"452 4.2.2 quota exceeded", DEFERRED),
         (b"554 5.7.1 spam", CONTENT),
         (b"554 no", CONTENT),
     ],
@@ -395,7 +395,7 @@ GREY = b"451 4.7.1 <a@x.org>: greylisted, come back in 300 seconds"
         b"451 4.7.1 <>: Greylisted, come back in 1 seconds",
     ],
 )
-@pytest.mark.parametrize(("phase", "then"), [(Phase.MAIL, LATER), (Phase.RCPT, OWED), (Phase.DATA, LATER)])
+@pytest.mark.parametrize(("phase", "then"), [(Phase.MAIL, LATER), (Phase.RCPT, DEFERRED), (Phase.DATA, LATER)])
 def test_what_a_fresh_connection_said_as_well_uses_none_up(phase: Phase, then: Then, said: bytes) -> None:
     assert judge(phase, 451, said, USED) is Then.USED_UP
     assert judge(phase, 451, said, USED._replace(said_afresh=frozenset([gist(GREY)]))) is then

@@ -91,12 +91,12 @@ def test_no_file_holds_no_dud(tmp_path: Path) -> None:
 def test_the_journal_keeps_where_a_dud_was_to_be_written() -> None:
     key = journal_format.uid_key(UID)
     lines: list[Record] = [Spooled(BOB, key, 1, UID, SHA, 27, 1.0), Burying(BOB, key, 471)]
-    entry = journal_format.replay(b"".join(map(journal_format.encode, lines))).ledger[BOB][key]
+    entry = journal_format.replay(b"".join(map(journal_format.encode, lines))).journal[BOB][key]
     assert entry.burial == 471
-    again = journal_format.replay(journal_format.encode(Whole(BOB, entry))).ledger[BOB][key]
+    again = journal_format.replay(journal_format.encode(Whole(BOB, entry))).journal[BOB][key]
     assert again == entry
     ends: tuple[Record, ...] = (Burying(BOB, key, None), Dud(BOB, key, SHA, 2.0), Delivered(BOB, key, SHA, 2.0))
     for end in ends:
         assert (
-            journal_format.replay(b"".join(map(journal_format.encode, [*lines, end]))).ledger[BOB][key].burial is None
+            journal_format.replay(b"".join(map(journal_format.encode, [*lines, end]))).journal[BOB][key].burial is None
         )

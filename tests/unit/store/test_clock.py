@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.store import clock
-from lib.store.clock import Doubt, Reading, Seen, Shift, ended, judge
+from lib.store.clock import ClockMemory, Doubt, Reading, Shift, ended, judge
 
 DAY, HOUR = 86400.0, 3600.0
 MONDAY = 1_800_000_000.0
@@ -15,8 +15,8 @@ def at(days: float, up: float, boot: str = "b1") -> Reading:
     return Reading(MONDAY + days * DAY, up * DAY, boot)
 
 
-def seen(days: float, up: float, boot: str = "b1", doubtful: float | None = None) -> Seen:
-    return Seen(at(days, up, boot), None if doubtful is None else MONDAY + doubtful * DAY)
+def seen(days: float, up: float, boot: str = "b1", doubtful: float | None = None) -> ClockMemory:
+    return ClockMemory(at(days, up, boot), None if doubtful is None else MONDAY + doubtful * DAY)
 
 
 NIGHTFALL = Reading(1000.0, 1000.0, "b1")  # a machine without a clock of its own
@@ -38,8 +38,8 @@ JUDGED = [
     (seen(0, 1), at(-0.01, 0, "b2"), Doubt.NONE),
     (seen(0, 1), at(-2, 0, "b2"), Doubt.BACK),
     (seen(0, 1), NIGHTFALL._replace(boot="b2"), Doubt.EARLY),
-    (Seen(NIGHTFALL), at(0, 1000 / DAY + 0.01, "b1"), Doubt.STEPPED),
-    (Seen(NIGHTFALL), at(0, 0, "b2"), Doubt.GAP),
+    (ClockMemory(NIGHTFALL), at(0, 1000 / DAY + 0.01, "b1"), Doubt.STEPPED),
+    (ClockMemory(NIGHTFALL), at(0, 0, "b2"), Doubt.GAP),
     (seen(0, 1, ""), at(40, 1.1, ""), Doubt.GAP),  # where no boot has a name
     (seen(0, 1, ""), at(-40, 1.1, ""), Doubt.BACK),
     (seen(0, 1), at(1, 0.5, "b1"), Doubt.NONE),  # a name that is used again: another boot
@@ -54,7 +54,7 @@ JUDGED = [
 
 
 @pytest.mark.parametrize(("before", "now", "doubt"), JUDGED)
-def test_what_is_thought_of_the_time(before: Seen | None, now: Reading, doubt: Doubt) -> None:
+def test_what_is_thought_of_the_time(before: ClockMemory | None, now: Reading, doubt: Doubt) -> None:
     judged = judge(before, now)
     assert judged.doubt is doubt
     assert judged.trusted == (doubt is Doubt.NONE)
@@ -69,7 +69,7 @@ def test_doubt_counts_from_where_it_began() -> None:
     assert [one.doubt for one in (first, second, third)] == [Doubt.STEPPED, Doubt.PENDING, Doubt.NONE]
 
 
-def moved(before: Seen, now: Reading, *days: float) -> list[float]:
+def moved(before: ClockMemory, now: Reading, *days: float) -> list[float]:
     """Return where the days of notes stand after a pass that read *now*."""
     shift = judge(before, now).shift
     return [round((shift.of(MONDAY + day * DAY) - MONDAY) / DAY, 3) for day in days]
@@ -86,7 +86,7 @@ MOVED = [
 
 @pytest.mark.parametrize(("before", "now", "noted", "stands"), MOVED)
 def test_where_noted_times_stand(
-    before: Seen, now: Reading, noted: tuple[float, ...], stands: tuple[float, ...]
+    before: ClockMemory, now: Reading, noted: tuple[float, ...], stands: tuple[float, ...]
 ) -> None:
     assert moved(before, now, *noted) == list(stands)
 
@@ -116,8 +116,8 @@ numbers = st.floats(-1e12, 1e12)
 readings = st.builds(Reading, numbers, st.floats(0, 1e10), st.sampled_from(["", "b1", "b2"]))
 
 
-@given(st.none() | st.builds(Seen, readings, st.none() | numbers), readings, numbers)
-def test_any_clock_is_judged(before: Seen | None, now: Reading, moment: float) -> None:
+@given(st.none() | st.builds(ClockMemory, readings, st.none() | numbers), readings, numbers)
+def test_any_clock_is_judged(before: ClockMemory | None, now: Reading, moment: float) -> None:
     judged = judge(before, now)
     shifted = judged.shift.of(moment)
     if moment and now.wall >= clock.EARLIEST:

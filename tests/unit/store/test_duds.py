@@ -169,8 +169,8 @@ def test_a_dud_that_a_power_cut_left_half_done_is_known_and_harms_nobody(
     assert len(duds.list()) == 3
 
 
-def duds_told() -> duds_format.Dud:
-    return duds_format.Dud(NOON, "bob@x", b"uid\xff", b"a@x", (b"c@x", b"d \x1b@x"), (b"550 no", b"554 \xff"))
+def duds_told() -> duds_format.DudHeader:
+    return duds_format.DudHeader(NOON, "bob@x", b"uid\xff", b"a@x", (b"c@x", b"d \x1b@x"), (b"550 no", b"554 \xff"))
 
 
 @pytest.mark.parametrize("room", [0, 10, 500, 70_000])

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.store import duds_format
-from lib.store.duds_format import Dud, Quoter, Unquoter
+from lib.store.duds_format import DudHeader, Quoter, Unquoter
 
 NOON = datetime(2026, 11, 22, 12, 39, tzinfo=UTC)
-DUD = Dud(NOON, "bob@example.org", b"0001a2b3", b"alice@example.net", (b"carol@example.org",), (b"550 no",))
+DUD = DudHeader(NOON, "bob@example.org", b"0001a2b3", b"alice@example.net", (b"carol@example.org",), (b"550 no",))
 
 lines = st.lists(
     st.one_of(
@@ -81,7 +81,7 @@ def test_anything_is_escaped_to_one_printable_line_and_back(octets: bytes) -> No
     assert duds_format.unescape(text) == octets
 
 
-def finished(dud: Dud, message: bytes) -> bytes:
+def finished(dud: DudHeader, message: bytes) -> bytes:
     opening, at = duds_format.opening(dud, message[: duds_format.FIRST_LINE])
     quoted = through(Quoter(), [message])
     size = duds_format.size(len(quoted))
@@ -92,7 +92,7 @@ def finished(dud: Dud, message: bytes) -> bytes:
 @settings(deadline=None)
 @given(
     st.builds(
-        Dud,
+        DudHeader,
         st.just(NOON),
         st.text(st.characters(exclude_categories=["Cs"])),
         st.binary(max_size=300),
@@ -102,7 +102,7 @@ def finished(dud: Dud, message: bytes) -> bytes:
     ),
     canonical,
 )
-def test_what_is_told_of_a_dud_can_be_read_back(dud: Dud, message: bytes) -> None:
+def test_what_is_told_of_a_dud_can_be_read_back(dud: DudHeader, message: bytes) -> None:
     rows = finished(dud, message).split(b"\n")
     told = duds_format.read(row + b"\n" for row in rows)
     assert told.dud == dud

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from lib.errors import StorageError
 from lib.store import journal, journal_facts, journal_format, ownfile
-from lib.store.journal import Ledger
+from lib.store.journal import Journal
 from lib.store.journal_facts import Delivered, Gone, Mark, Record, Spooled, Status, Verdicts
 
 BOB, ANN = "bob@example.org", "ann@example.net"
@@ -29,8 +29,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def book(path: Path) -> Iterator[Ledger]:
-    opened = Ledger(path)
+def book(path: Path) -> Iterator[Journal]:
+    opened = Journal(path)
     opened.load(0.0)
     yield opened
     opened.close()
@@ -40,23 +40,23 @@ def read(path: Path) -> journal_format.Replay:
     return journal_format.replay(path.read_bytes())
 
 
-def keys(found: journal_facts.Ledger, account: str = BOB) -> list[str]:
+def keys(found: journal_facts.Entries, account: str = BOB) -> list[str]:
     return list(found.get(account, {}))
 
 
-def test_what_is_noted_is_known_at_once_and_on_disk_after_flush(book: Ledger, path: Path) -> None:
+def test_what_is_noted_is_known_at_once_and_on_disk_after_flush(book: Journal, path: Path) -> None:
     entries = book.of(BOB)
     book.note(spooled(1), spooled(2))
     assert list(entries) == ["uid:1", "uid:2"]
     assert path.read_bytes() == b""
     book.flush()
-    assert keys(read(path).ledger) == ["uid:1", "uid:2"]
+    assert keys(read(path).journal) == ["uid:1", "uid:2"]
 
 
-def test_the_next_pass_knows_it(book: Ledger, path: Path) -> None:
+def test_the_next_pass_knows_it(book: Journal, path: Path) -> None:
     book.note(spooled(1), Delivered(BOB, "uid:1", SHA, 2.0), spooled(2))
     book.close()
-    again = Ledger(path)
+    again = Journal(path)
     said = again.load(0.0)
     assert said.lines == 3
     assert [entry.status for entry in again.of(BOB).values()] == [Status.DELIVERED, Status.SPOOLED]
@@ -70,7 +70,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return told
 
 
-def test_sync_syncs_file_and_name_once(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sync_syncs_file_and_name_once(book: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     told = counted(monkeypatch)
     book.note(spooled(1))
     book.sync()
@@ -82,12 +82,12 @@ def test_sync_syncs_file_and_name_once(book: Ledger, monkeypatch: pytest.MonkeyP
 
 
 def test_what_a_killed_pass_left_is_synced_before_anything_is_built_on_it(
-    book: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+    book: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book.note(spooled(1))
     book.close()
     told = counted(monkeypatch)
-    again = Ledger(path)
+    again = Journal(path)
     again.load(0.0)
     again.sync()
     again.sync()
@@ -96,7 +96,7 @@ def test_what_a_killed_pass_left_is_synced_before_anything_is_built_on_it(
 
 
 def test_a_name_that_was_synced_once_is_not_synced_again(
-    book: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+    book: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book.sync()
     book.note(spooled(1))
@@ -104,14 +104,14 @@ def test_a_name_that_was_synced_once_is_not_synced_again(
     book.note(spooled(2))
     book.close()
     told = counted(monkeypatch)
-    again = Ledger(path)
+    again = Journal(path)
     again.load(0.0)
     again.sync()
     again.close()
     assert told == ["popfetch.journal"]
 
 
-def test_a_mark_says_what_was_synced(book: Ledger, path: Path) -> None:
+def test_a_mark_says_what_was_synced(book: Journal, path: Path) -> None:
     book.note(spooled(1))
     book.sync()
     book.sync()
@@ -123,7 +123,7 @@ def test_a_mark_says_what_was_synced(book: Ledger, path: Path) -> None:
     assert lines == [journal_format.encode(record) for record in (spooled(1), Mark(), spooled(2), spooled(3))]
 
 
-def test_those_who_wait_share_one_sync(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_those_who_wait_share_one_sync(book: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[int] = []
     first, go = threading.Event(), threading.Event()
 
@@ -146,28 +146,28 @@ def test_those_who_wait_share_one_sync(book: Ledger, monkeypatch: pytest.MonkeyP
     assert len(told) == 2
 
 
-def test_a_torn_tail_is_cut_off_before_anything_is_added(book: Ledger, path: Path) -> None:
+def test_a_torn_tail_is_cut_off_before_anything_is_added(book: Journal, path: Path) -> None:
     book.note(spooled(1))
     book.close()
     whole = path.read_bytes()
     for tail in (whole[:30], b"\0" * 4000, whole[:30] + b"\0" * 100):
         path.write_bytes(whole + tail)
-        again = Ledger(path)
+        again = Journal(path)
         assert again.load(0.0).torn == len(tail)
         assert path.read_bytes() == whole
         again.note(spooled(2))
         again.close()
         said = read(path)
-        assert (keys(said.ledger), said.damages) == (["uid:1", "uid:2"], ())
+        assert (keys(said.journal), said.damages) == (["uid:1", "uid:2"], ())
         path.write_bytes(whole)
 
 
-def test_holes_of_a_power_cut_are_gone_after_loading(book: Ledger, path: Path) -> None:
+def test_holes_of_a_power_cut_are_gone_after_loading(book: Journal, path: Path) -> None:
     book.note(*(spooled(number) for number in range(20)))
     book.close()
     data = path.read_bytes()
     path.write_bytes(data[:512] + b"\0" * 512 + data[1024:])
-    again = Ledger(path)
+    again = Journal(path)
     assert again.load(0.0).holes == 1
     known = again.of(BOB)
     again.note(spooled(99))
@@ -176,12 +176,12 @@ def test_holes_of_a_power_cut_are_gone_after_loading(book: Ledger, path: Path) -
     again.close()
     said = read(path)
     assert (said.damages, said.holes, said.torn) == ((), 0, 0)
-    assert said.ledger[BOB] == known
+    assert said.journal[BOB] == known
     assert {"uid:0", "uid:19", "uid:98", "uid:99"} <= known.keys()
     assert len(known) < 20
 
 
-def damaged(book: Ledger, path: Path) -> bytes:
+def damaged(book: Journal, path: Path) -> bytes:
     book.note(spooled(1), spooled(2, ANN), spooled(3))
     book.close()
     data = path.read_bytes().replace(b"ann", b"amn")
@@ -189,14 +189,14 @@ def damaged(book: Ledger, path: Path) -> bytes:
     return data
 
 
-def test_accounts_that_a_damage_may_concern_are_held(book: Ledger, path: Path) -> None:
+def test_accounts_that_a_damage_may_concern_are_held(book: Journal, path: Path) -> None:
     data = damaged(book, path)
-    again = Ledger(path)
+    again = Journal(path)
     again.load(0.0)
     assert (again.held(BOB), again.held(ANN)) == (True, True)
     path.write_bytes(data.replace(b"amn", b"ann").replace(b'"uid:2",2', b'"uid:2",7'))
     again.close()
-    again = Ledger(path)
+    again = Journal(path)
     again.load(0.0)
     assert (again.held(BOB), again.held(ANN)) == (False, True)
     assert journal.damage_told(again.damages) == (
@@ -212,9 +212,9 @@ def test_many_damages_are_told_in_one_short_line() -> None:
     assert len(told) < 250
 
 
-def test_a_damaged_journal_is_never_compacted_and_goes_on(book: Ledger, path: Path) -> None:
+def test_a_damaged_journal_is_never_compacted_and_goes_on(book: Journal, path: Path) -> None:
     data = damaged(book, path)
-    again = Ledger(path)
+    again = Journal(path)
     again.load(0.0)
     for _ in range(600):
         again.note(spooled(4), Gone(BOB, ("uid:4",)))
@@ -223,10 +223,10 @@ def test_a_damaged_journal_is_never_compacted_and_goes_on(book: Ledger, path: Pa
     assert path.read_bytes().startswith(data)
 
 
-def test_reset_sets_the_damaged_journal_aside_and_goes_on_with_the_rest(book: Ledger, path: Path) -> None:
+def test_reset_sets_the_damaged_journal_aside_and_goes_on_with_the_rest(book: Journal, path: Path) -> None:
     data = damaged(book, path)
     path.with_name("popfetch.journal.damaged-1").write_bytes(b"an older one")
-    again = Ledger(path)
+    again = Journal(path)
     again.load(0.0)
     aside = again.reset_damage(0.0)
     assert aside == path.with_name("popfetch.journal.damaged-2")
@@ -235,16 +235,16 @@ def test_reset_sets_the_damaged_journal_aside_and_goes_on_with_the_rest(book: Le
     again.note(spooled(5))
     again.close()
     said = read(path)
-    assert (keys(said.ledger), said.damages) == (["uid:1", "uid:3", "uid:5"], ())
+    assert (keys(said.journal), said.damages) == (["uid:1", "uid:3", "uid:5"], ())
 
 
-def test_reset_of_a_whole_journal_changes_nothing(book: Ledger, path: Path) -> None:
+def test_reset_of_a_whole_journal_changes_nothing(book: Journal, path: Path) -> None:
     book.note(spooled(1))
     assert book.reset_damage(0.0) is None
     assert [found.name for found in path.parent.iterdir()] == [path.name]
 
 
-def test_a_journal_of_many_dead_lines_is_compacted(book: Ledger, path: Path) -> None:
+def test_a_journal_of_many_dead_lines_is_compacted(book: Journal, path: Path) -> None:
     book.note(spooled(1))
     for number in range(journal.WORTH_COMPACTING):
         book.note(spooled(2), Delivered(BOB, "uid:2", SHA, float(number)), Gone(BOB, ("uid:2",)))
@@ -255,10 +255,10 @@ def test_a_journal_of_many_dead_lines_is_compacted(book: Ledger, path: Path) -> 
     assert path.stat().st_size < 300
     book.note(spooled(3))
     book.sync()
-    assert keys(read(path).ledger) == keys(book.entries) == ["uid:1", "uid:3"]
+    assert keys(read(path).journal) == keys(book.entries) == ["uid:1", "uid:3"]
 
 
-def test_a_short_journal_is_left_as_it_is(book: Ledger, path: Path) -> None:
+def test_a_short_journal_is_left_as_it_is(book: Journal, path: Path) -> None:
     book.note(spooled(1), Gone(BOB, ("uid:1",)))
     book.compact(0.0)
     assert read(path).lines == 2
@@ -279,7 +279,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
 
 @pytest.mark.parametrize("room", [0, 1, 50])
 def test_a_full_disk_leaves_no_half_line_and_the_lines_for_later(
-    book: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+    book: Journal, path: Path, monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
     book.note(spooled(1))
     book.flush()
@@ -292,11 +292,11 @@ def test_a_full_disk_leaves_no_half_line_and_the_lines_for_later(
     monkeypatch.undo()
     book.note(spooled(3))
     book.sync()
-    assert keys(read(path).ledger) == ["uid:1", "uid:2", "uid:3"]
+    assert keys(read(path).journal) == ["uid:1", "uid:2", "uid:3"]
 
 
 def test_when_half_a_line_cannot_be_cut_off_nothing_is_written_after_it(
-    book: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+    book: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing(monkeypatch, 10)
 
@@ -315,7 +315,7 @@ def test_when_half_a_line_cannot_be_cut_off_nothing_is_written_after_it(
         book.close()
 
 
-def test_after_a_failed_sync_no_later_one_pretends(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_failed_sync_no_later_one_pretends(book: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(_descriptor: int, _path: Path) -> None:
         raise StorageError("the disk failed")
 
@@ -330,11 +330,11 @@ def test_after_a_failed_sync_no_later_one_pretends(book: Ledger, monkeypatch: py
         book.close()
 
 
-def test_many_threads_note_and_sync(book: Ledger, path: Path) -> None:
+def test_many_threads_note_and_sync(book: Journal, path: Path) -> None:
     def work(account: str) -> None:
         for number in range(50):
             key = f"uid:{number}"
-            verdicts = Verdicts(account, key, b"", {b"x": (journal_facts.OWED, b"450")}, 1.0)
+            verdicts = Verdicts(account, key, b"", {b"x": (journal_facts.DEFERRED, b"450")}, 1.0)
             book.note(spooled(number, account), verdicts)
             book.flush()
             book.note(Delivered(account, key, SHA, 2.0))
@@ -350,8 +350,8 @@ def test_many_threads_note_and_sync(book: Ledger, path: Path) -> None:
     book.sync()
     said = read(path)
     assert said.damages == ()
-    assert said.ledger == book.entries
-    assert {entry.status for name in names for entry in said.ledger[name].values()} == {Status.DELIVERED}
+    assert said.journal == book.entries
+    assert {entry.status for name in names for entry in said.journal[name].values()} == {Status.DELIVERED}
 
 
 class Machine(RuleBasedStateMachine):
@@ -363,7 +363,7 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.path = FOLDER[0] / f"journal-{len(list(FOLDER[0].iterdir()))}"
-        self.book = Ledger(self.path)
+        self.book = Journal(self.path)
         self.book.load(0.0)
         self.all: list[Record] = []
         self.synced = 0
@@ -405,7 +405,7 @@ class Machine(RuleBasedStateMachine):
     def again(self, kept: int, data: bytes) -> None:
         os.close(self.book._descriptor)
         self.path.write_bytes(data)
-        self.book = Ledger(self.path)
+        self.book = Journal(self.path)
         said = self.book.load(0.0)
         assert said.damages == ()
         del self.all[kept:]
@@ -429,7 +429,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def knows_what_was_noted(self) -> None:
-        model: journal_facts.Ledger = {}
+        model: journal_facts.Entries = {}
         for record in self.all:
             journal_format.apply(model, record)
         for account in (BOB, ANN):

@@ -10,16 +10,16 @@ from lib.store import journal_facts, journal_format
 from lib.store.journal_facts import Loss, Stepped
 from lib.store.journal_format import (
     ACCEPTED,
-    OWED,
+    DEFERRED,
     REFUSED,
     ContentRefused,
     Damage,
     Delivered,
     Dud,
     DudsInARow,
+    Entries,
     Entry,
     Gone,
-    Ledger,
     Left,
     Lost,
     Mark,
@@ -52,16 +52,16 @@ def written(*records: Record) -> bytes:
     return b"".join(map(journal_format.encode, records))
 
 
-def known(*records: Record) -> Ledger:
-    ledger: Ledger = {}
+def known(*records: Record) -> Entries:
+    journal: Entries = {}
     for record in records:
-        journal_format.apply(ledger, record)
-    return ledger
+        journal_format.apply(journal, record)
+    return journal
 
 
-def told(ledger: Ledger) -> Ledger:
+def told(journal: Entries) -> Entries:
     """Leave out accounts of which nothing is known."""
-    return {account: entries for account, entries in ledger.items() if entries}
+    return {account: entries for account, entries in journal.items() if entries}
 
 
 # --- records of every kind, with few names so that they meet ---------------------------------------------------------
@@ -75,7 +75,7 @@ keys = st.one_of(
 shas = st.sampled_from([SHA, OTHER])
 times = st.floats(0, 4e9, allow_nan=False)
 octets = st.binary(max_size=20)
-verdicts = st.dictionaries(octets, st.tuples(st.sampled_from([ACCEPTED, OWED, REFUSED]), octets), max_size=3)
+verdicts = st.dictionaries(octets, st.tuples(st.sampled_from([ACCEPTED, DEFERRED, REFUSED]), octets), max_size=3)
 fates: st.SearchStrategy[Record] = st.one_of(
     st.builds(lambda account, uid, *rest: Spooled(account, journal_format.uid_key(uid), rest[0], uid, *rest[1:]),
               accounts, uids, st.integers(1, 9), shas, st.integers(0, 1 << 40), times),
@@ -109,11 +109,11 @@ def test_what_was_written_is_what_is_read(records: list[Record]) -> None:
 @settings(deadline=None)
 @given(histories)
 def test_a_compacted_journal_says_the_same(records: list[Record]) -> None:
-    ledger = known(*records)
-    said = journal_format.replay(journal_format.compact(ledger, now=0.0))
-    assert said.ledger == told(ledger)
+    journal = known(*records)
+    said = journal_format.replay(journal_format.compact(journal, now=0.0))
+    assert said.journal == told(journal)
     assert (said.damages, said.torn, said.holes) == ((), 0, 0)
-    entries = [entry for known in ledger.values() for entry in known.values()]
+    entries = [entry for known in journal.values() for entry in known.values()]
     assert said.lines == sum(1 + bool(entry.content) + bool(entry.losses) for entry in entries)
 
 
@@ -122,7 +122,7 @@ def test_a_compacted_journal_says_the_same(records: list[Record]) -> None:
 def test_a_compacted_journal_goes_on_as_the_long_one_would(before: list[Record], after: list[Record]) -> None:
     long = journal_format.replay(written(*before, *after))
     short = journal_format.replay(journal_format.compact(known(*before), now=0.0) + written(*after))
-    assert told(short.ledger) == told(long.ledger)
+    assert told(short.journal) == told(long.journal)
 
 
 @settings(max_examples=25, deadline=None)
@@ -131,11 +131,11 @@ def test_a_journal_cut_at_any_byte_says_all_that_was_written_before(records: lis
     data = written(*records)
     start = 0
     for count, record in enumerate(records):
-        ledger, text = told(known(*records[:count])), journal_format.encode(record)
+        journal, text = told(known(*records[:count])), journal_format.encode(record)
         for cut in range(len(text)):
             for tail in (b"", b"\0" * 40, junk.replace(b"\n", b"")):
                 said = journal_format.replay(data[: start + cut] + tail)
-                assert told(said.ledger) == ledger
+                assert told(said.journal) == journal
                 assert (said.damages, said.torn) == ((), cut + len(tail))
         start += len(text)
 
@@ -165,7 +165,7 @@ def test_a_line_with_right_checksums_and_wrong_fields_is_damage_or_a_record(lett
     data = line(journal_format._json([letter, *fields]).encode())
     said = journal_format.replay(data)
     assert said.damages in {(), (Damage(1, "bob@x"),)}
-    again = journal_format.replay(journal_format.compact(said.ledger, 0.0))
+    again = journal_format.replay(journal_format.compact(said.journal, 0.0))
     assert again.damages == ()
 
 
@@ -180,7 +180,7 @@ def test_a_line_with_right_checksums_and_wrong_fields_is_damage_or_a_record(lett
 )  # fmt: skip
 def test_what_a_newer_or_madder_version_wrote_is_damage(body: bytes) -> None:
     said = journal_format.replay(line(body))
-    assert (said.damages, said.ledger) == ((Damage(1, "bob@x"),), {})
+    assert (said.damages, said.journal) == ((Damage(1, "bob@x"),), {})
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_a_damaged_line_is_told_with_its_account_and_the_others_count() -> None:
     first, second, third = map(journal_format.encode, (spooled(1), spooled(2, account=ANN), spooled(3)))
     said = journal_format.replay(first + second.replace(b"4096", b"4097") + third)
     assert said.damages == (Damage(2, ANN),)
-    assert list(said.ledger[BOB]) == [key(1), key(3)]
+    assert list(said.journal[BOB]) == [key(1), key(3)]
     assert said.lines == 2
 
 
@@ -208,10 +208,10 @@ def test_every_flipped_bit_is_noticed_and_blamed_on_the_right_account_or_on_all(
             data[at] ^= 1 << bit
             said = journal_format.replay(bytes(data))
             if at == len(data) - 1:  # the last newline: a line that was not ended yet
-                assert (said.torn, said.damages, list(said.ledger)) == (len(second), (), [BOB])
+                assert (said.torn, said.damages, list(said.journal)) == (len(second), (), [BOB])
                 continue
             hurt = {damage.account for damage in said.damages}
-            lost = {BOB, ANN} - told(said.ledger).keys()
+            lost = {BOB, ANN} - told(said.journal).keys()
             assert hurt
             assert None in hurt or lost <= hurt
 
@@ -237,8 +237,8 @@ def test_a_hole_in_what_was_not_synced_is_what_a_power_cut_leaves() -> None:
     for start, end in ((len(before), 512), (512, 1024), (600, 1536)):
         said = journal_format.replay(holed(data, start, end))
         assert (said.damages, said.holes, said.torn) == ((), 1, 0)
-        assert key(1) in said.ledger[BOB]
-        assert key(19) in said.ledger[BOB]
+        assert key(1) in said.journal[BOB]
+        assert key(19) in said.journal[BOB]
 
 
 def test_many_holes_are_what_a_power_cut_leaves_too() -> None:
@@ -281,13 +281,15 @@ def test_a_spooled_message_is_known_with_all_that_is_needed_to_send_it() -> None
 
 
 def test_what_was_accepted_is_never_undone() -> None:
-    entry = only(spooled(1), said_by(ACCEPTED, b"250"), said_by(OWED, b"450"), said_by(REFUSED, b"550"))
+    entry = only(spooled(1), said_by(ACCEPTED, b"250"), said_by(DEFERRED, b"450"), said_by(REFUSED, b"550"))
     assert entry.recipients == {b"ann@x": (ACCEPTED, b"250")}
 
 
 def test_later_words_about_the_others_win() -> None:
-    entry = only(spooled(1), said_by(OWED, b"450 one"), said_by(OWED, b"450 two"), said_by(REFUSED, b"550", b"bob@x"))
-    assert entry.recipients == {b"ann@x": (OWED, b"450 two"), b"bob@x": (REFUSED, b"550")}
+    entry = only(
+        spooled(1), said_by(DEFERRED, b"450 one"), said_by(DEFERRED, b"450 two"), said_by(REFUSED, b"550", b"bob@x")
+    )
+    assert entry.recipients == {b"ann@x": (DEFERRED, b"450 two"), b"bob@x": (REFUSED, b"550")}
     assert entry.sender == b"sender@x"
 
 
@@ -307,7 +309,12 @@ def test_other_content_under_the_same_uid_is_another_message() -> None:
 @pytest.mark.parametrize("kind", [Delivered, Dud])
 def test_what_is_settled_stays_settled(kind: Callable[[str, str, str, float], Record]) -> None:
     entry = only(
-        spooled(1), said_by(OWED), kind(BOB, key(1), SHA, 3.0), said_by(OWED), spooled(1), Left(BOB, key(1), 1, 4.0)
+        spooled(1),
+        said_by(DEFERRED),
+        kind(BOB, key(1), SHA, 3.0),
+        said_by(DEFERRED),
+        spooled(1),
+        Left(BOB, key(1), 1, 4.0),
     )
     assert entry.status in journal_format.SETTLED
     assert (entry.settled, entry.recipients, entry.number) == (3.0, {}, 1)
@@ -320,10 +327,10 @@ def test_a_verdict_whose_message_was_in_a_damaged_line_is_kept_for_it() -> None:
 
 
 def test_what_is_gone_is_new_when_it_comes_again() -> None:
-    ledger = known(spooled(1), spooled(2), Delivered(BOB, key(1), SHA, 2.0), Gone(BOB, (key(1), key(7))))
-    assert list(ledger[BOB]) == [key(2)]
-    journal_format.apply(ledger, spooled(1, at=9.0))
-    assert ledger[BOB][key(1)].status is Status.SPOOLED
+    journal = known(spooled(1), spooled(2), Delivered(BOB, key(1), SHA, 2.0), Gone(BOB, (key(1), key(7))))
+    assert list(journal[BOB]) == [key(2)]
+    journal_format.apply(journal, spooled(1, at=9.0))
+    assert journal[BOB][key(1)].status is Status.SPOOLED
 
 
 def test_troubles_are_counted_and_survive_the_download() -> None:
@@ -357,16 +364,16 @@ def test_a_message_vanishes_once_and_may_be_seen_again() -> None:
 
 
 def test_what_left_its_server_is_forgotten_after_sixty_days_unless_it_is_still_owed() -> None:
-    ledger = known(
+    journal = known(
         *(spooled(number) for number in (1, 2, 3)),
         *(Delivered(BOB, key(number), SHA, 2.0) for number in (1, 2)),
         Vanished(BOB, key(1), 10 * DAY),
         Vanished(BOB, key(3), 10 * DAY),
     )
     for days, left in ((69, [key(1), key(2), key(3)]), (71, [key(2), key(3)])):
-        assert list(journal_format.replay(journal_format.compact(ledger, days * DAY)).ledger[BOB]) == left
-    forgotten = journal_format.compact(ledger, 13 * DAY, forget_vanished_after_days=2)
-    assert list(journal_format.replay(forgotten).ledger[BOB]) == [key(2), key(3)]
+        assert list(journal_format.replay(journal_format.compact(journal, days * DAY)).journal[BOB]) == left
+    forgotten = journal_format.compact(journal, 13 * DAY, forget_vanished_after_days=2)
+    assert list(journal_format.replay(forgotten).journal[BOB]) == [key(2), key(3)]
 
 
 @given(uids, uids)
@@ -383,7 +390,7 @@ def test_a_long_uid_is_known_by_its_hash_and_shown_by_its_beginning() -> None:
     assert name != journal_format.uid_key(uid + b"x")
     assert len(journal_format.encode(record)) < 600
     assert only(record).uid == b"x" * journal_facts.UID_KEPT
-    assert journal_format.replay(journal_format.encode(record)).ledger == known(record)
+    assert journal_format.replay(journal_format.encode(record)).journal == known(record)
 
 
 def test_no_uid_can_pass_for_the_hash_of_another() -> None:
@@ -393,16 +400,16 @@ def test_no_uid_can_pass_for_the_hash_of_another() -> None:
 
 
 def test_a_receivers_long_words_are_cut() -> None:
-    entry = only(spooled(1), said_by(OWED, b"x" * 100_000))
-    assert entry.recipients[b"ann@x"] == (OWED, b"x" * journal_facts.WORDS_KEPT)
-    assert len(journal_format.encode(said_by(OWED, b"x" * 100_000))) < 1500
+    entry = only(spooled(1), said_by(DEFERRED, b"x" * 100_000))
+    assert entry.recipients[b"ann@x"] == (DEFERRED, b"x" * journal_facts.WORDS_KEPT)
+    assert len(journal_format.encode(said_by(DEFERRED, b"x" * 100_000))) < 1500
 
 
 def test_a_whole_entry_says_no_more_than_is_worth_a_word() -> None:
     plain = Entry(key(1), Status.DELIVERED, SHA, settled=5.0)
     assert journal_format.encode(Whole(BOB, plain)).endswith(b'["E","uid:uid1","d","%b",5.0]\n' % SHA.encode())
     gone = replace(plain, vanished=0.0)
-    assert journal_format.replay(journal_format.encode(Whole(BOB, gone))).ledger == {BOB: {key(1): gone}}
+    assert journal_format.replay(journal_format.encode(Whole(BOB, gone))).journal == {BOB: {key(1): gone}}
 
 
 def test_who_refused_it_for_what_it_contains_is_known_until_it_is_settled() -> None:

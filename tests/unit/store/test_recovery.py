@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from lib.config.settings import Account, Secret, Settings
-from lib.delivery.envelope import Moment, consign, origins
+from lib.delivery.envelope import Moment, envelope, origins
 from lib.run.stores import opened
 from lib.store import ownfile, recovery
-from lib.store.journal import Ledger
+from lib.store.journal import Journal
 from lib.store.journal_facts import ACCEPTED, ASKED, REFUSED, Deleting, Delivered, Renamed, Spooled, Verdicts, uid_key
 from lib.store.spool import Spool, Stored
 
@@ -28,14 +28,14 @@ def spooled(folder: Path) -> Stored:
     return stored
 
 
-def noted(folder: Path, stored: Stored) -> Ledger:
+def noted(folder: Path, stored: Stored) -> Journal:
     """Return a journal that knows of it, and that one was refused and another one accepted."""
-    ledger = Ledger(folder / "popfetch.journal")
-    ledger.load(0.0)
-    ledger.note(Spooled(BOB, KEY, stored.number, b"1", stored.sha, stored.size, 1.0))
-    ledger.note(Verdicts(BOB, KEY, b"", {b"c@x": (REFUSED, b"550")}, 1.0))
-    ledger.note(Verdicts(BOB, KEY, b"", {b"d@x": (ACCEPTED, b"250")}, 1.0))
-    return ledger
+    journal = Journal(folder / "popfetch.journal")
+    journal.load(0.0)
+    journal.note(Spooled(BOB, KEY, stored.number, b"1", stored.sha, stored.size, 1.0))
+    journal.note(Verdicts(BOB, KEY, b"", {b"c@x": (REFUSED, b"550")}, 1.0))
+    journal.note(Verdicts(BOB, KEY, b"", {b"d@x": (ACCEPTED, b"250")}, 1.0))
+    return journal
 
 
 @pytest.mark.parametrize("journal", [None, b"", b"bob@x 1"])
@@ -63,26 +63,26 @@ def test_after_a_journal_was_damaged_routing_finds_the_recipients_that_it_forgot
     noted(tmp_path, stored).close()
     path = tmp_path / "popfetch.journal"
     path.write_bytes(path.read_bytes().replace(b"550", b"551"))
-    ledger, spool = Ledger(path), Spool(tmp_path, 1 << 30)
-    ledger.load(0.0)
-    assert recovery.reset(ledger, spool, 0.0)
-    ledger.close()
+    journal, spool = Journal(path), Spool(tmp_path, 1 << 30)
+    journal.load(0.0)
+    assert recovery.reset(journal, spool, 0.0)
+    journal.close()
     spool.close()
-    again = Ledger(path)
+    again = Journal(path)
     again.load(0.0)
-    parcel = consign(stored, KEY, ORIGIN, again.of(BOB)[KEY], Moment(1.0, 1.0))
-    assert (parcel.recipients, parcel.owed) == ((b"d@x", b"c@x"), (b"c@x",))  # nobody who has it gets it again
+    queued = envelope(stored, KEY, ORIGIN, again.of(BOB)[KEY], Moment(1.0, 1.0))
+    assert (queued.recipients, queued.deferred) == ((b"d@x", b"c@x"), (b"c@x",))  # nobody who has it gets it again
     again.close()
 
 
 def test_after_a_journal_was_damaged_what_is_listed_under_a_settled_uid_is_looked_at_again(tmp_path: Path) -> None:
     stored = spooled(tmp_path)
-    ledger = noted(tmp_path, stored)
-    ledger.note(Delivered(BOB, KEY, stored.sha, 2.0), Deleting(BOB, (KEY,), ASKED))
-    ledger.close()
+    journal = noted(tmp_path, stored)
+    journal.note(Delivered(BOB, KEY, stored.sha, 2.0), Deleting(BOB, (KEY,), ASKED))
+    journal.close()
     path = tmp_path / "popfetch.journal"
     path.write_bytes(path.read_bytes().replace(b"asked", b"Asked"))
-    again, spool = Ledger(path), Spool(tmp_path, 1 << 30)
+    again, spool = Journal(path), Spool(tmp_path, 1 << 30)
     again.load(0.0)
     assert again.of(BOB)[KEY].deletion == ""
     assert recovery.reset(again, spool, 0.0)
@@ -92,18 +92,18 @@ def test_after_a_journal_was_damaged_what_is_listed_under_a_settled_uid_is_looke
 
 
 def test_a_whole_journal_is_not_reset(tmp_path: Path) -> None:
-    ledger, spool = noted(tmp_path, spooled(tmp_path)), Spool(tmp_path, 1 << 30)
-    assert recovery.reset(ledger, spool, 0.0) is None
-    assert len(ledger.of(BOB)[KEY].recipients) == 2
-    ledger.close()
+    journal, spool = noted(tmp_path, spooled(tmp_path)), Spool(tmp_path, 1 << 30)
+    assert recovery.reset(journal, spool, 0.0) is None
+    assert len(journal.of(BOB)[KEY].recipients) == 2
+    journal.close()
 
 
 @pytest.mark.parametrize(("new", "uid"), [("2", b"2"), ("", b""), ("1", b"1")])
 def test_a_parcel_goes_by_the_uid_that_the_journal_knows(tmp_path: Path, new: str, uid: bytes) -> None:
     stored = spooled(tmp_path)
-    ledger = noted(tmp_path, stored)
+    journal = noted(tmp_path, stored)
     key = uid_key(new.encode()) if new else "sha256:ab.0"
-    ledger.note(Renamed(BOB, KEY, key))
-    parcel = consign(stored, key, ORIGIN, ledger.of(BOB)[key], Moment(1.0, 1.0))
-    assert parcel.uid == ledger.of(BOB)[key].uid == uid  # or a killed pass's dud is not known again
-    ledger.close()
+    journal.note(Renamed(BOB, KEY, key))
+    queued = envelope(stored, key, ORIGIN, journal.of(BOB)[key], Moment(1.0, 1.0))
+    assert queued.uid == journal.of(BOB)[key].uid == uid  # or a killed pass's dud is not known again
+    journal.close()
