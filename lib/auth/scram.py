@@ -65,7 +65,7 @@ class Scram:
         return self.turn is ScramStep.PROVED
 
     def respond(self, challenge: bytes) -> bytes:
-        """Return what answers *challenge*, both without base64. ProtocolError for a server that is not to be trusted."""
+        """Return what answers *challenge*, both without base64. ProtocolError if the server cannot be trusted."""
         match self.turn:
             case ScramStep.START:
                 self.turn = ScramStep.FIRST

@@ -1,4 +1,4 @@
-"""What is ready for the receiver, between the fetchers that fill it and the delivery threads that empty it. Thread-safe.
+"""What is ready for the receiver, between fetchers that fill it and delivery threads that empty it. Thread-safe.
 
 What broke a connection waits behind all others, and is never offered for the time until another message is answered.
 """
@@ -10,7 +10,7 @@ from lib.delivery.queued import DeliveryRequest, Tried
 
 
 class DeliveryQueue:
-    """A queue of delivery requests that can be closed (no more will come) and stopped (nothing is to be delivered now)."""
+    """A queue of delivery requests; it can be closed (no more will come) and stopped (nothing is delivered now)."""
 
     def __init__(self) -> None:
         self._lock = Lock()

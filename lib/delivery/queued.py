@@ -113,7 +113,7 @@ class RecipientStatus(NamedTuple):
 
 
 class DeliveryAttempt(NamedTuple):
-    """What one attempt came to: each recipient of the delivery request has an answer, or is *left* to be asked again."""
+    """What one attempt came to: each recipient of the request has a status, or is *left* to be asked again."""
 
     request: DeliveryRequest
     answers: dict[bytes, RecipientStatus]
@@ -126,7 +126,7 @@ class DeliveryAttempt(NamedTuple):
 
 
 class Work(Protocol):
-    """Where delivery threads find their delivery requests, and whom they tell what came of them. Any thread may call anything."""
+    """Where delivery threads find requests, and whom they tell what came of them. Any thread may call anything."""
 
     def take(self) -> DeliveryRequest | None:
         """Wait for the next delivery request; None when no more will come, or none may be delivered."""

@@ -1,8 +1,8 @@
 """The only socket, and the only TLS: connect, speak a dialogue, be silent no longer than agreed.
 
-Every OSError and ssl.SSLError becomes a ConnectionLostError here and nowhere else. Nothing is ever sent in the clear on a wire
-that was asked to be encrypted. No socket blocks: every wait, for a name, a connection, a handshake, for octets either
-way, is one of lib.halt's, which ends in a StoppedError as soon as `stop` says so.
+Every OSError and ssl.SSLError becomes a ConnectionLostError here and nowhere else. Nothing is ever sent in the clear
+on a wire that was asked to be encrypted. No socket blocks: every wait, for a name, a connection, a handshake, for
+octets either way, is one of lib.halt's, which ends in a StoppedError as soon as `stop` says so.
 """
 
 import hashlib
@@ -90,7 +90,9 @@ class Wire:
 
     @classmethod
     def connect(cls, host: str, port: int, read_timeout: float, stop: Stop = never) -> "Wire":
-        """Open a TCP connection to whichever address of *host* answers first. ConnectionLostError when none does, StoppedError.
+        """Open a TCP connection to whichever address of *host* answers first.
+
+        ConnectionLostError when none does, StoppedError.
 
         None is waited for longer than *silence* or CONNECT_SECONDS.
         """
@@ -174,7 +176,7 @@ class Wire:
     def step(self, dialogue: Dialogue[P]) -> Iterator[tuple[Any, P]]:
         """Send what may be sent, wait for something once, and yield the pieces that it brought.
 
-        Raises ConnectionLostError, PeerTimeoutError, ProtocolError, StoppedError. Nothing is waited for when nothing is owed.
+        Nothing is waited for when nothing is owed. ConnectionLostError, PeerTimeoutError, ProtocolError, StoppedError.
         """
         self.send(dialogue.to_send())
         if not dialogue.owed:

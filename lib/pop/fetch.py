@@ -47,7 +47,10 @@ class Fetch:
         return self._belief.pending
 
     def drain(self) -> None:
-        """Fetch, hand over, wait for verdicts as far as allowed, delete, QUIT. ConnectionLostError, ProtocolError, StorageError."""
+        """Fetch, hand over, wait for verdicts as far as allowed, delete, QUIT.
+
+        ConnectionLostError, ProtocolError, StorageError.
+        """
         try:
             self._begin()
             self._retrieve()

@@ -124,7 +124,10 @@ class Session:
             raise ConnectionLostError(f"{error}: see host and port of {self.account.place}") from error
 
     def open(self) -> None:
-        """Log in and list over the connection; LoginError, AccountError, ConnectionLostError or ProtocolError when that fails."""
+        """Log in and list over the connection.
+
+        LoginError, AccountError, ConnectionLostError or ProtocolError when that fails.
+        """
         greeting = self._greeted()
         if self._knows_how():
             self.capabilities = Capabilities({b"PIPELINING": ()})  # until the CAPA behind the login tells

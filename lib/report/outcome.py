@@ -1,4 +1,4 @@
-"""What a pass achieved, as values; and Observer, how somebody looks on while it happens. No I/O, no clock, no printing."""
+"""What a pass achieved, as values; and Observer, who looks on while it happens. No I/O, no clock, no printing."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields

@@ -1,7 +1,7 @@
 """All accounts side by side: who fetches, what goes out meanwhile, and what all of it came to.
 
-A fetcher a thread and account, at most pf_parallel at once; beside them the delivery threads (lib.run.pool). Whoever fails
-fails alone.
+A fetcher a thread and account, at most pf_parallel at once; beside them the delivery threads
+(lib.run.pool). Whoever fails fails alone.
 """
 
 import logging

@@ -24,7 +24,7 @@ LOG = logging.getLogger("popfetch.batch")
 
 # Connections to the receiver, and how many messages must wait for each before another one is opened.
 COURIERS, BACKLOG = 4, 24
-# Bugs that may each end a delivery thread before the pass is ended: the messages that they happen at are left in the spool.
+# Bugs that may each end a delivery thread before the pass is ended: their messages are left in the spool.
 BUGS = 10
 TICK = 0.2
 
@@ -65,7 +65,7 @@ class Pool:
             self.ending.look()
 
     def finish(self) -> None:
-        """Deliver what is left, end the delivery threads; those that wait for a verdict hear it, as far as the halt allows."""
+        """Deliver what is left, end the threads; those that wait for a verdict hear it, as far as the halt allows."""
         self.settle()
         self.ending.queue.close()
         if self.ending.halt.halted:
@@ -126,7 +126,7 @@ class Pool:
             self.ending.queue.leave()
 
     def _survive(self, error: Exception) -> None:
-        """Go on without the message at which a bug of ours ended a delivery thread, unless there are too many of them."""
+        """Go on without the message at which a bug of ours ended a thread, unless there are too many of them."""
         told = self.ending.bug(error)
         with self._lock:
             self._bugs += 1
@@ -137,7 +137,7 @@ class Pool:
             self.ending.complaints.append(told)
             self._start(session)
 
-    # --- Work: called by every delivery thread ------------------------------------------------------------------------------
+    # --- Work: called by every delivery thread ----------------------------------------------------------------------
 
     def take(self) -> DeliveryRequest | None:
         """See Work."""

@@ -1,8 +1,8 @@
 """Passes in one thread, without sockets, over a disk that can be cut off at any call: what a state machine drives.
 
-Fetch, flight, deletions, settlement, transaction, journal, spool, duds and recovery are the program's own. POP server and
-receiver are played in here; a tape of small numbers decides what they say and when. The model knows what was put on the
-server, who has it, and how sure the program was of that when it was killed or the power was cut.
+Fetch, flight, deletions, settlement, transaction, journal, spool, duds and recovery are the program's own. POP server
+and receiver are played in here; a tape of small numbers decides what they say and when. The model knows what was put
+on the server, who has it, and how sure the program was of that when it was killed or the power was cut.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Delivery requests on their way from the fetchers to the delivery threads: none lost, none twice, nobody waits for ever."""
+"""Delivery requests between fetchers and delivery threads: none lost, none twice, nobody waits for ever."""
 
 import threading
 from collections import Counter
