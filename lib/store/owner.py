@@ -19,10 +19,12 @@ def claimed(owner: str, conf: Path, work: Path, work_path_of: Callable[[Path], P
     """
     mine = os.path.realpath(conf)
     other = Path(owner)
-    if not owner or _same(owner, mine) or not other.is_file():
+    if not owner or not other.is_file():
         return mine
+    if _same(other, conf):
+        return owner
     try:
-        if not _same(os.path.realpath(work_path_of(other)), os.path.realpath(work)):
+        if not _same(work_path_of(other), work):
             return mine
     except PopfetchError:
         pass  # it is there, and cannot be read by us: it may well be used
@@ -30,5 +32,10 @@ def claimed(owner: str, conf: Path, work: Path, work_path_of: Callable[[Path], P
     raise SettingsError(f"{visible(str(conf))}: {told}: give this dmail.conf a work_path of its own")
 
 
-def _same(one: str, other: str) -> bool:
-    return os.path.normcase(one) == os.path.normcase(other)
+def _same(one: Path, other: Path) -> bool:
+    """Say whether both names lead to one file or folder; if they cannot be looked at, whether they are one name."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        names = (os.path.normcase(os.path.realpath(path)) for path in (one, other))
+        return next(names) == next(names)
