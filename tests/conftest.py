@@ -22,6 +22,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-real", action="store_true", help="a real peer that is missing fails its tests")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, so that none of them is what the others are waited for at the end."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    windows = {item.path for item in items if item.get_closest_marker("wine")}
+    items.sort(key=lambda item: (item.path not in windows, item.path not in long))
+
+
 @pytest.fixture(scope="session")
 def lack(pytestconfig: pytest.Config) -> Callable[[str], None]:
     """Return what ends a test for want of something: skipped, or failed with --require-real."""

@@ -5,7 +5,7 @@ Two suites side by side take two minutes; all of them, with POPFETCH_WINE=whole 
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.wine.windows import COUNTS, ROOT, Windows, path
+from tests.wine.windows import ROOT, Windows, path
 
 pytestmark = [pytest.mark.wine, pytest.mark.slow, pytest.mark.timeout(2000)]
 
@@ -76,11 +76,13 @@ def runs(windows: Windows, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.mark.parametrize("suite", WORDS)
-def test_the_programs_own_tests_pass_on_windows(suite: str, runs: dict[str, Future[Ran]]) -> None:
+def test_the_programs_own_tests_pass_on_windows(
+    suite: str, runs: dict[str, Future[Ran]], record_property: Callable[[str, object], None]
+) -> None:
     ran = runs[suite].result()
     assert ran.report.exists(), ran.told[-5000:]
     counts = {name: int(number) for name, number in ET.parse(ran.report).getroot()[0].items() if number.isdigit()}  # noqa: S314 - our own file
-    COUNTS[suite] = counts
+    record_property(f"on Windows, {suite}", counts)
     failed = re.findall(r"^(?:FAILED|ERROR) .*", ran.told, re.MULTILINE)
     assert (failed, ran.code) == ([], 0), ran.told[-5000:]
     assert counts["tests"] > counts["skipped"]

@@ -30,7 +30,6 @@ PROGRAMS = ("wine", "wineboot", "wineserver", COMPILER)
 PACKAGES = ("pytest", "pytest-timeout", "hypothesis", "trustme", "scramp", "colorama", "tzdata")
 NOT_NEEDED = ("site-packages", "test", "lib-dynload", "idlelib", "tkinter", "turtledemo", "__pycache__", "config-*")
 EDITION = 2  # of the assembly below; a new number makes everybody build anew
-COUNTS: dict[str, dict[str, int]] = {}  # what the program's own tests came to there, by suite
 SECONDS = 600
 """The longest that any one step may take: the wheel has 65 MB."""
 
