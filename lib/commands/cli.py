@@ -41,6 +41,7 @@ class Verb(Enum):
     DUDS_LIST = "list duds.dat"
     DUDS_SHOW = "show one message of duds.dat"
     DUDS_RESEND = "send one or all messages of duds.dat again"
+    DUDS_DROP = "throw one message of duds.dat away"
     PRINT_SCHEDULE = "print a definition for the scheduler"
     LOGIN = "have a token for a pf_oauth line"
     IMPORT = "print the dmail.conf that another fetcher's settings come to"
@@ -54,6 +55,7 @@ class Wish(NamedTuple):
     conf: Path | None = None  # -i; None: the usual places
     json: bool = False  # the summary as one JSON object on stdout
     number: int | None = None  # of the dud, from 1; None with DUDS_RESEND: all of them
+    to: tuple[str, ...] = ()  # whom DUDS_RESEND sends to; none: whom it was meant for
     scheduler: str = ""  # cron, systemd or task
     text: str = ""  # what SAY prints; the name behind LOGIN, the other fetcher's behind IMPORT
     paths: tuple[Path, ...] = ()  # the files behind IMPORT
@@ -67,7 +69,7 @@ FLAGS = {  # option: its verb
     "--reset": Verb.RESET,
     "--dry-run": Verb.DRY_RUN,
 }
-DUDS = {"show": Verb.DUDS_SHOW, "resend": Verb.DUDS_RESEND}  # what takes a number
+DUDS = {"show": Verb.DUDS_SHOW, "resend": Verb.DUDS_RESEND, "drop": Verb.DUDS_DROP}  # what takes a number
 PLAIN_WORD = re.compile(r"[\w@%+=:,./-]+", re.ASCII)  # what needs no quotes in a shell
 SCHEDULERS = ("cron", "systemd", "task")
 TOOLS = ("fetchmail", "getmail", "mpop", "fdm")  # whose settings IMPORT reads
@@ -111,7 +113,9 @@ def _by_argparse(words: list[str]) -> Wish:
     wish = _wish(found)
     if found.json and wish.verb not in PASSES:
         parser.error("--json goes with a pass: alone, with --scheduled or with --test")
-    return wish._replace(conf=found.conf and Path(found.conf), json=found.json)
+    if found.to and wish.verb is not Verb.DUDS_RESEND:
+        parser.error("--to goes with --duds resend")
+    return wish._replace(conf=found.conf and Path(found.conf), json=found.json, to=tuple(found.to))
 
 
 def _parser() -> "ArgumentParser":
@@ -127,13 +131,16 @@ def _parser() -> "ArgumentParser":
     add("-test", "--test", dest="verb", action="store_const", const=Verb.TEST, help=Verb.TEST.value)
     for option, verb in FLAGS.items():
         add(option, dest="verb", action="store_const", const=verb, help=verb.value)
-    add("--duds", nargs="+", metavar="WORD", help="list | show N | resend N | resend all: what lies in duds.dat")
+    words = "list | show N | resend N | resend all | drop N: what lies in duds.dat"
+    add("--duds", nargs="+", metavar="WORD", help=words)
     add("--print-schedule", choices=SCHEDULERS, help=Verb.PRINT_SCHEDULE.value)
     add("--login", metavar="NAME", help=Verb.LOGIN.value)
     settings = f"{' | '.join(TOOLS)}, FILE ...: {Verb.IMPORT.value}"
     add("--import", dest="imported", nargs="+", metavar="WORD", help=settings)
     add("--version", action="store_true", help="print the version")
     add("-h", "--help", action="store_true", help="print this")
+    others = "with --duds resend: to these, in place of whom it was meant for"
+    parser.add_argument("--to", nargs="+", metavar="ADDRESS", default=(), help=others)
     parser.add_argument("-i", dest="conf", metavar="FILE", help="the dmail.conf to read, in place of the usual one")
     parser.add_argument("--json", action="store_true", help="with a pass: the summary as one JSON object on stdout")
     return parser
@@ -167,4 +174,4 @@ def _duds(words: list[str]) -> Wish:
         return Wish(Verb.DUDS_RESEND)
     if verb in DUDS and len(numbers) == 1 and re.fullmatch("0*[1-9][0-9]{0,8}", numbers[0]):
         return Wish(DUDS[verb], number=int(numbers[0]))
-    raise UsageError("--duds takes list, show N, resend N or resend all; N counts from 1, as list shows it")
+    raise UsageError("--duds takes list, show N, resend N, resend all or drop N; N counts from 1, as list shows it")

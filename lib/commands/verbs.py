@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lib.commands import check as settings_check
-from lib.commands import definitions, dry_run, duds
+from lib.commands import definitions, dry_run, duds, resend
 from lib.commands.cli import Verb, Wish, called
 from lib.commands.definitions import Installation
 from lib.config import dmail_conf
@@ -138,7 +138,7 @@ def log_in(plan: Configuration, wish: Wish) -> Exit:
     return login.log_in(plan, wish.text, f"{called(plan.path)} --login")
 
 
-LOGGED = (Verb.RESET, Verb.DUDS_RESEND)  # what they do changes what the next pass does
+LOGGED = (Verb.RESET, Verb.DUDS_RESEND, Verb.DUDS_DROP)  # what they do changes what the next pass does
 VERBS: dict[Verb, Callable[[Configuration, Wish], Exit]] = {
     Verb.CHECK: check,
     Verb.STATUS: status,
@@ -146,7 +146,8 @@ VERBS: dict[Verb, Callable[[Configuration, Wish], Exit]] = {
     Verb.DRY_RUN: dry_run.explain,
     Verb.DUDS_LIST: duds.show_list,
     Verb.DUDS_SHOW: duds.show_one,
-    Verb.DUDS_RESEND: duds.resend,
+    Verb.DUDS_RESEND: resend.resend,
+    Verb.DUDS_DROP: resend.drop,
     Verb.PRINT_SCHEDULE: print_schedule,
     Verb.LOGIN: log_in,
 }

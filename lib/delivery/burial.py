@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from lib.delivery import contents
+from lib.delivery.fate import Fate
 from lib.delivery.queued import QueuedMessage
 from lib.errors import StorageError
 from lib.mail.message import Canon
@@ -21,14 +22,15 @@ class Burial(NamedTuple):
     spool: Spool
     duds: Duds
 
-    def write(self, queued: QueuedMessage, whom: Sequence[bytes], reasons: Sequence[bytes], now: float) -> None:
-        """Write a dud for *whom*, fsynced; that it is settled is still to be noted. Raises StorageError."""
+    def write(self, queued: QueuedMessage, ends: Fate, reasons: Sequence[bytes], now: float) -> None:
+        """Write a dud for who refused it, fsynced; that it is settled is still to be noted. Raises StorageError."""
         length = self.duds.length()
         self.journal.note(Burying(queued.account, queued.key, length))
         self.journal.sync()
-        when = datetime.fromtimestamp(now, UTC)
+        whom = [who for who, _ in ends.refused]
+        told = (datetime.fromtimestamp(now, UTC), queued.account, queued.uid, queued.sender, whom, reasons)
         try:
-            self.duds.append(when, queued.account, queued.uid, queued.sender, whom, reasons, self._mended(queued))
+            self.duds.append(*told, self._mended(queued), ends.accepted)
         except StorageError:
             if self.duds.length() == length:
                 self.journal.note(Burying(queued.account, queued.key, None))

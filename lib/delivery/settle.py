@@ -247,7 +247,7 @@ class Settlement:
         with self._lock:
             letter = self._tell_of_dud(queued, whom, reasons) if tell else None
             try:
-                Burial(self.journal, self.spool, self.duds).write(queued, whom, reasons, self.now())
+                Burial(self.journal, self.spool, self.duds).write(queued, ends, reasons, self.now())
             except StorageError:
                 if letter is not None:
                     self.letters.take_back(letter)

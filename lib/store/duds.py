@@ -6,6 +6,7 @@ but by remove(), which writes the file anew, all or nothing.
 """
 
 import contextlib
+import hashlib
 import io
 import os
 import re
@@ -23,6 +24,7 @@ from lib.store.journal_facts import UID_KEPT
 
 PIECE = 64 << 10  # octets that are read at a time
 LONGEST_LINE = 64 << 10  # octets of a line that are looked at
+FOR_A_NAME = 4096  # octets of a message that make its name
 MAX_HEADER_LINES = 1000  # in which a Subject is looked for
 _BETWEEN = re.compile(rb"(?:\n(?:F(?:rom?|r)?)?\0*\n*)?")  # a blank line, and what a power cut may leave of a separator
 
@@ -42,6 +44,9 @@ class DudInfo(NamedTuple):
     size: int
     subject: str
     whole: bool  # a power cut left it half done when not; then its server still has it
+    had: tuple[bytes, ...] = ()  # who has it
+    id: str = ""  # its name, whatever its number is
+    by_version_1: bool = False  # then nobody can tell who has it
 
 
 class _Place(NamedTuple):
@@ -72,10 +77,11 @@ class Duds:
         recipients: Sequence[bytes],
         reasons: Sequence[str | bytes],
         chunks: Iterable[bytes],
+        had: Sequence[bytes] = (),
     ) -> None:
-        """Write a dud; *chunks* is the message with CRLF line ends. Raises StorageError."""
+        """Write a dud; *chunks* is the message with CRLF line ends, *had* is who has it. Raises StorageError."""
         told = tuple(reason.encode() if isinstance(reason, str) else reason for reason in reasons)
-        dud = DudHeader(when, account, uid, sender, tuple(recipients), told)
+        dud = DudHeader(when, account, uid, sender, tuple(recipients), told, tuple(had), os.urandom(8).hex())
         with self._lock:
             descriptor = ownfile.open_own(self._path, create=True)
             try:
@@ -140,6 +146,16 @@ class Duds:
             spans = [(0, places[0].start if places else 0), *((place.start, place.next) for place in kept)]
             ownfile.replace(self._path, self._copied(spans))
 
+    def change(self, number: int, recipients: Sequence[bytes], had: Sequence[bytes], name: str) -> None:
+        """Let a dud be for *recipients* from now on, *had* by those, and be called *name*. Raises StorageError."""
+        with self._lock:
+            with self._reading() as file:
+                place = self._place(file, number)
+                end = file.seek(0, os.SEEK_END)
+            dud = place.told.dud._replace(recipients=tuple(recipients), had=tuple(had), id=name)
+            begin, behind = (place.start + at for at in place.told.ours)
+            ownfile.replace(self._path, self._copied([(0, begin), duds_format.lines(dud), (behind, end)]))
+
     def _append(self, descriptor: int, dud: DudHeader, chunks: Iterator[bytes]) -> None:
         with ownfile.saying(self._path):
             length = os.fstat(descriptor).st_size
@@ -203,11 +219,11 @@ class Duds:
                 return place
         raise StorageError(f"{self._path}: there is no message {number}; --duds list shows them")
 
-    def _copied(self, spans: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-        """Yield these pieces of the file, closed when the last is out: Windows replaces no open file."""
+    def _copied(self, parts: Iterable[tuple[int, int] | bytes]) -> Iterator[bytes]:
+        """Yield these *parts*, octets or places in the file; it is closed when the last is out, for Windows' sake."""
         with self._reading() as file:
-            for start, end in spans:
-                yield from _pieces(file, start, end)
+            for part in parts:
+                yield from (part,) if isinstance(part, bytes) else _pieces(file, *part)
 
 
 def _gap(descriptor: int, length: int) -> bytes:
@@ -285,7 +301,16 @@ def _info(number: int, place: _Place, file: BinaryIO) -> DudInfo:
     octets = place.end - place.message
     whole = size is not None and octets >= size
     told = (dud.when, dud.account, dud.uid, dud.sender, dud.recipients, reasons)
-    return DudInfo(number, *told, octets, duds_format.escape(subject).decode(), whole)
+    name = dud.id or _name(file, place)
+    shown = duds_format.escape(subject).decode()
+    return DudInfo(number, *told, octets, shown, whole, dud.had, name, by_version_1=not dud.id)
+
+
+def _name(file: BinaryIO, place: _Place) -> str:
+    """Return what a dud that brings no name is called: two of the same octets and second are the same."""
+    file.seek(place.start)
+    beginning = file.read(place.message - place.start + FOR_A_NAME)
+    return "sha-" + hashlib.sha256(b"%d " % (place.end - place.message) + beginning).hexdigest()[:32]
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

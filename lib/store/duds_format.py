@@ -6,7 +6,9 @@
     X-POPFetch-Dud-UID: 0001a2b3
     X-POPFetch-Dud-Sender: alice@example.net
     X-POPFetch-Dud-For: carol@example.org             (one for each recipient)
+    X-POPFetch-Dud-Received-By: dave@example.org      (one for each who has it)
     X-POPFetch-Dud-Why: 550 5.1.1 no such user        (one for each reason)
+    X-POPFetch-Dud-Id: 5f0c2a9be1d34477               (duds of version 1.0 have none)
     X-POPFetch-Dud-Size: 00000000000000004711
     (the message, LF line ends; a line that begins with `From `, or `>`s and then that, gets one `>` more)
 
@@ -34,6 +36,7 @@ _ADDED = b" +"
 _SIZE = OURS + b"Size: "
 _FIELD = re.compile(rb"[!-9;-~]+[ \t]*:|\r?\n")  # RFC 5322, 2.2; obsolete blanks before the colon
 _SIZED = re.compile(rb"0{0,20}[0-9]{1,18}")  # a hand that wrote in the file may have left more than a file can hold
+_ID = re.compile(rb"[!-\[\]-~]{1,80}")
 _ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
 _UNSAFE = re.compile(rb"[^ -\[\]-~]|^ | $")
 _QUOTABLE = re.compile(rb"^(>*From )", re.MULTILINE)
@@ -51,10 +54,20 @@ class DudHeader(NamedTuple):
     sender: bytes
     recipients: tuple[bytes, ...]
     reasons: tuple[bytes, ...]
+    had: tuple[bytes, ...] = ()  # who has it; of a dud without an id that is not known
+    id: str = ""
 
 
 def opening(dud: DudHeader, beginning: bytes) -> tuple[bytes, int]:
     """Return what stands before a message that begins with *beginning*, and where in it size() goes in the end."""
+    separator = b"%b%b\n" % (_SEPARATOR, asctime(dud.when.astimezone(UTC).timetuple()).encode())
+    front = separator + lines(dud) + _SIZE
+    headless = bool(beginning) and not _FIELD.match(beginning)
+    return front + UNFINISHED + (_ADDED + b"\n\n" if headless else b"\n"), len(front)
+
+
+def lines(dud: DudHeader) -> bytes:
+    """Return what stands between the separator and the Size line."""
     when = dud.when.astimezone(UTC)
     told = [
         ("When", when.isoformat(timespec="seconds").encode()),
@@ -62,13 +75,11 @@ def opening(dud: DudHeader, beginning: bytes) -> tuple[bytes, int]:
         ("UID", dud.uid[:LONGEST]),
         ("Sender", dud.sender),
         *(("For", recipient) for recipient in dud.recipients),
+        *(("Received-By", who) for who in dud.had),
         *(("Why", reason[:LONGEST]) for reason in dud.reasons),
+        *([("Id", dud.id.encode())] if dud.id else []),
     ]
-    lines = [b"%b%b\n" % (_SEPARATOR, asctime(when.timetuple()).encode())]
-    lines += [b"%b%b: %b\n" % (OURS, name.encode(), escape(value)) for name, value in told]
-    front = b"".join(lines) + _SIZE
-    headless = bool(beginning) and not _FIELD.match(beginning)
-    return front + UNFINISHED + (_ADDED + b"\n\n" if headless else b"\n"), len(front)
+    return b"".join(b"%b%b: %b\n" % (OURS, name.encode(), escape(value)) for name, value in told)
 
 
 def size(octets: int) -> bytes:
@@ -95,6 +106,7 @@ class ReadHeader(NamedTuple):
     dud: DudHeader
     size: int | None
     length: int
+    ours: tuple[int, int] = (0, 0)  # where the lines between the separator and the Size line stand
 
 
 def read(lines: Iterable[bytes]) -> ReadHeader:
@@ -103,20 +115,19 @@ def read(lines: Iterable[bytes]) -> ReadHeader:
     separator = next(rows, b"")
     ours = separator.startswith(_SEPARATOR) or _SEPARATOR.startswith(separator.rstrip(b"\0\n"))
     told: dict[bytes, list[bytes]] = {}
-    length = len(separator)
+    begin = length = len(separator)
     for row in rows:
         if not row.startswith(OURS):
             break
-        length += len(row)
+        at, length = length, length + len(row)
         name, _, value = row[len(OURS) :].rstrip(b"\n").partition(b":")
         value = value.removeprefix(b" ")
         if name == b"Size":
             octets = value.removesuffix(_ADDED)
-            return ReadHeader(
-                _dud(told), int(octets) if _SIZED.fullmatch(octets) else None, length + value.endswith(_ADDED)
-            )
+            found = int(octets) if _SIZED.fullmatch(octets) else None
+            return ReadHeader(_dud(told), found, length + value.endswith(_ADDED), (begin, at))
         told.setdefault(name, []).append(unescape(value))
-    return ReadHeader(_dud(told), None if ours else 0, length)
+    return ReadHeader(_dud(told), None if ours else 0, length, (begin, length))
 
 
 def _dud(told: dict[bytes, list[bytes]]) -> DudHeader:
@@ -126,6 +137,7 @@ def _dud(told: dict[bytes, list[bytes]]) -> DudHeader:
         moment = datetime.fromisoformat(when.decode())
     except ValueError:
         moment = NEVER
+    name = told.get(b"Id", [b""])[0]
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return DudHeader(
         moment,
@@ -134,6 +146,8 @@ def _dud(told: dict[bytes, list[bytes]]) -> DudHeader:
         sender,
         tuple(told.get(b"For", ())),
         tuple(told.get(b"Why", ())),
+        tuple(told.get(b"Received-By", ())),
+        name.decode() if _ID.fullmatch(name) else "",
     )
 
 

@@ -244,3 +244,75 @@ def test_a_dud_does_not_come_back_when_its_server_still_has_it(conf: Conf, run_p
         assert run_pass(path, "--duds", "resend", "1").code == 0
         assert run_pass(path) == (0, "", "")
         assert (len(smtp.taken), pop.heard.count("RETR")) == (1, 1)
+
+
+# --- to whom, by which settings --------------------------------------------------------------------------------------
+
+
+def test_until_somebody_has_it_todays_settings_say_who_gets_it(conf: Conf, run_pass: RunPass, work: Path) -> None:
+    letter = mail("Return-Path: <a@far.example>", "X-Rcpt-To: b@example.org", "X-Original-To: ann@example.org")
+    with PopServer({"bob": ("geheim-bob", [letter])}) as pop, SmtpServer({b"b@wrong.example": NO}) as smtp:
+        where = {"pf_smtp_server": f"127.0.0.1:{smtp.port}"}
+        assert run_pass(conf(account(pop.port), pf_domain="wrong.example", **where)).code == 65
+        mended = conf(account(pop.port), pf_header="X-Original-To", pf_mail_from="null", **where)
+        assert run_pass(mended, "--duds", "resend", "1") == (0, "dud 1 is delivered to 1 of 1\n", "")
+    assert [(one.sender, one.recipients) for one in smtp.taken] == [(b"", (b"ann@example.org",))]
+    assert (work / "duds.dat").read_bytes() == b""
+
+
+def test_where_some_have_it_the_others_get_it_whatever_the_settings_say(
+    conf: Conf, run_pass: RunPass, work: Path
+) -> None:
+    with PopServer({"bob": ("geheim-bob", [LETTER])}) as pop, SmtpServer({b"c@example.org": NO}) as smtp:
+        where = {"pf_smtp_server": f"127.0.0.1:{smtp.port}"}
+        assert run_pass(conf(account(pop.port), **where)).code == 65
+        assert b"X-POPFetch-Dud-Received-By: b@example.org\n" in (work / "duds.dat").read_bytes()
+        smtp.refused = {}
+        path = conf(account(pop.port, "to=ann@example.org"), **where)
+        assert "received by b@example.org\n" in run_pass(path, "--duds", "list").out
+        assert run_pass(path, "--duds", "resend", "all").code == 0
+    assert [letter.recipients for letter in smtp.taken] == [(b"b@example.org",), (b"c@example.org",)]
+
+
+def test_it_may_go_to_others(duds: Desk, work: Path) -> None:
+    result = duds("resend", "1", "--to", "ann@example.org", "chef@b\xfccher.example", "ann@example.org")
+    assert result == (0, "dud 1 is delivered to 2 of 2\n", "")
+    assert duds.smtp.taken[0].recipients == (b"ann@example.org", b"chef@xn--bcher-kva.example")
+    assert (work / "duds.dat").read_bytes().count(b"X-POPFetch-Dud-When") == 1
+
+
+def test_where_some_of_these_refuse_it_it_stays_for_whom_it_was_meant(duds: Desk) -> None:
+    words = ("resend", "1", "--to", "ann@example.org", "nobody@example.org")
+    code, out, err = duds(*words, no={b"nobody@example.org": NO})
+    assert (code, out) == (65, "dud 1 is delivered to 1 of 2\n")
+    assert err == "popfetch: dud 1 stays: <nobody@example.org>: 550 5.1.1 no such user\n"
+    listed = duds("list").out
+    assert "to b@example.org, c@example.org\n" in listed
+    assert "   received by ann@example.org\n" in listed
+    assert duds(*words).code == 0
+    assert [letter.recipients for letter in duds.smtp.taken] == [(b"nobody@example.org",)]
+
+
+def test_who_has_it_already_is_not_sent_it_again(duds: Desk) -> None:
+    duds("resend", "1", "--to", "ann@example.org", "x@example.org", no={b"x@example.org": NO})
+    code, out, err = duds("resend", "1", "--to", "ANN@example.org")
+    assert (code, out, err) == (65, "", "popfetch: dud 1 stays: everybody has it already\n")
+    assert duds.smtp.taken == []
+
+
+@pytest.mark.parametrize("address", ["a b@x", "a@x>\r\nRCPT TO:<b@x", "a%b@x", "@x", "a@"])
+def test_an_address_that_cannot_be_one_is_refused_and_nothing_happens(duds: Desk, work: Path, address: str) -> None:
+    before = (work / "duds.dat").read_bytes()
+    result = duds("resend", "all", "--to", address)
+    assert (result.code, result.out) == (64, "")
+    assert "--to: " in result.err
+    assert (work / "duds.dat").read_bytes() == before
+
+
+def test_one_is_thrown_away(duds: Desk) -> None:
+    assert duds("drop", "1") == (0, "dud 1 is thrown away\n", "")
+    assert duds.smtp.heard == []
+    assert "d@example.org" in duds("list").out.splitlines()[0]
+    assert duds("drop", "2").code == 64
+    assert duds("drop", "1").code == 0
+    assert duds("list") == (0, "", "")

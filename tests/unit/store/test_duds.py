@@ -259,3 +259,40 @@ def test_they_are_counted_as_they_come_and_go(tmp_path: Path) -> None:
     assert duds.count() == 1
     other.append(NOON, "bob", b"4", b"", [], [], iter([b""]))
     assert (duds.count(), Duds(tmp_path / "duds.dat").count()) == (2, 2)
+
+
+def test_one_is_changed_where_it_lies_and_all_else_stays(tmp_path: Path) -> None:
+    path, duds = tmp_path / "duds.dat", Duds(tmp_path / "duds.dat")
+    for number, octets in enumerate((b"A: b\r\n\r\nFrom x\r\n", b"no header\r\n", b"")):
+        duds.append(NOON, "bob", b"%d" % number, b"s@y", [b"a@x", b"b@x"], ["550 no"], iter([octets]), [b"c@x"])
+    before, lines = duds.list(), path.read_bytes().split(b"\n")
+    duds.change(2, [b"b@x"], [b"c@x", b"a@x"], before[1].id)
+    after = duds.list()
+    assert after == [before[0], before[1]._replace(recipients=(b"b@x",), had=(b"c@x", b"a@x")), before[2]]
+    assert [b"".join(duds.chunks(number)) for number in (1, 2, 3)] == [b"A: b\r\n\r\nFrom x\r\n", b"no header\r\n", b""]
+    changed = [line for line in path.read_bytes().split(b"\n") if line not in lines]
+    assert changed == [b"X-POPFetch-Dud-Received-By: a@x"]
+    assert len({dud.id for dud in after}) == 3
+
+
+def test_one_of_version_1_has_a_name_and_keeps_it_when_it_is_changed(tmp_path: Path) -> None:
+    path, duds = tmp_path / "duds.dat", Duds(tmp_path / "duds.dat")
+    front = b"From MAILER-DAEMON Sun Nov 22 12:39:00 2026\nX-POPFetch-Dud-When: 2026-11-22T12:39:00+00:00\n"
+    old = (
+        front
+        + b"X-POPFetch-Dud-For: a@x\nX-POPFetch-Dud-For: b@x\nX-POPFetch-Dud-Size: 00000000000000000006\nhello\n\n"
+    )
+    other = b"From alice@far.example Sun Nov 22 12:39:00 2026\nSubject: from another program\n\nhi\n"
+    path.write_bytes(old + other)
+    path.chmod(0o600)
+    one, two = duds.list()
+    assert (one.by_version_1, two.by_version_1, one.id == two.id) == (True, True, False)
+    assert duds.list() == [one, two]
+    duds.change(1, [b"b@x"], [b"a@x"], one.id)
+    duds.change(2, [b"d@x"], [], two.id)
+    assert [(dud.id, dud.recipients, dud.had) for dud in duds.list()] == [
+        (one.id, (b"b@x",), (b"a@x",)),
+        (two.id, (b"d@x",), ()),
+    ]
+    assert b"".join(duds.chunks(1)) == b"hello\r\n"
+    assert b"".join(duds.chunks(2)).endswith(b"Subject: from another program\r\n\r\nhi\r\n")

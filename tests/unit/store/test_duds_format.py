@@ -99,6 +99,8 @@ def finished(dud: DudHeader, message: bytes) -> bytes:
         st.binary(max_size=300),
         st.lists(st.binary(max_size=300)).map(tuple),
         st.lists(st.binary(max_size=300)).map(tuple),
+        st.lists(st.binary(max_size=300)).map(tuple),
+        st.from_regex(r"([0-9a-f-]{1,80})?", fullmatch=True),
     ),
     canonical,
 )
@@ -106,6 +108,11 @@ def test_what_is_told_of_a_dud_can_be_read_back(dud: DudHeader, message: bytes) 
     rows = finished(dud, message).split(b"\n")
     told = duds_format.read(row + b"\n" for row in rows)
     assert told.dud == dud
+    begin, behind = told.ours
+    text = b"\n".join(rows)
+    assert text[:begin].endswith(b"\n")
+    assert text[begin:behind] == duds_format.lines(dud)
+    assert text[behind:].startswith(b"X-POPFetch-Dud-Size: ")
     quoted = through(Quoter(), [message])
     assert told.size == len(quoted)
 
@@ -190,3 +197,14 @@ def test_the_subject_is_unfolded_and_looked_for_in_the_header_only() -> None:
 def test_of_an_endless_subject_the_beginning_is_told() -> None:
     lines = [b"Subject: x\n", *[b" " + b"\xff" * 60_000 + b"\n"] * 1000]
     assert duds_format.subject(lines) == b"x " + b"\xff" * (duds_format.LONGEST - 2)
+
+
+@pytest.mark.parametrize("name", [b"", b"two words", b"\\xff", b"x" * 81])
+def test_an_id_that_is_none_is_no_id(name: bytes) -> None:
+    rows = [b"From MAILER-DAEMON x\n", b"X-POPFetch-Dud-Id: " + name + b"\n", b"X-POPFetch-Dud-Size: 0\n"]
+    assert duds_format.read(rows).dud.id == ""
+
+
+def test_lines_of_others_have_their_place_too() -> None:
+    told = duds_format.read([b"From a@b\n", b"X-POPFetch-Dud-For: c@d\n", b"Subject: x\n"])
+    assert (told.ours, told.size, told.dud.recipients) == ((9, 33), 0, (b"c@d",))
