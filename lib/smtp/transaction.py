@@ -2,7 +2,8 @@
 
 What is heard is judged by the verdict table; here it is only kept for whom it was said. Whoever is not decided by it is
 left: recipients over the hundred of a transaction, those that the receiver wants in another one, all of them when the
-sender was refused or the connection takes no more. An attempt decides or leaves each of its recipients, and no other.
+sender was refused or the connection takes no more. An attempt decides or leaves each of its recipients, and no other:
+accepted + deferred + refused = asked.
 """
 
 from collections.abc import Iterable
@@ -76,13 +77,12 @@ class Transaction:
         self.request = self._again = request
         self.sender = request.sender if utf8 or request.sender.isascii() else b""
         self._spare = spare if utf8 or spare.isascii() else b""
-        first, self._rest = request.recipients[: request.most], request.recipients[request.most :]
+        first = request.recipients[: request.most]
         self.asked = [who for who in first if utf8 or who.isascii()]
         self.answers = {who: RecipientStatus(REFUSED, NO_UTF8) for who in first if not (utf8 or who.isascii())}
         self.accepted: list[bytes] = []
-        self._held: dict[
-            bytes, tuple[Then, RecipientStatus]
-        ] = {}  # whose reply means what it means by those of the others
+        # Whose reply means what it means by those of the others.
+        self._held: dict[bytes, tuple[Then, RecipientStatus]] = {}
         self.state = TransactionState.UNASKED
         self.end = End(Then.GO)
         self.past = Past()
@@ -120,11 +120,11 @@ class Transaction:
                 self.past = self.past._replace(unreset=False)
             return True
         if then is Then.USED_UP:
-            self._end(then, reply)
+            self._end(then, reply.text, reply.code)
         elif then not in ENDS:
             self.state = TransactionState.REFUSED
             if then is Then.NEXT_SENDER:
-                self._next_sender([*self.asked, *self._rest], Then.REFUSE_RECIPIENT, reply)
+                self._next_sender(self._undecided(), Then.REFUSE_RECIPIENT, reply)
             else:
                 self._fail(then, reply.text)
         return False
@@ -138,7 +138,7 @@ class Transaction:
         if then is Then.GO:
             self.accepted.append(who)
         elif then is Then.USED_UP and verdict.closing(reply.code):
-            self._end(then, reply)
+            self._end(then, reply.text, reply.code)
         elif then in WAIT_AND_SEE:
             self._held[who] = then, _for_now(then, reply)
         elif then not in ENDS:
@@ -148,7 +148,7 @@ class Transaction:
         """Note what is said to a RCPT behind a refused MAIL: a recipient that it accepts belongs to something else."""
         self.closing = self.closing or verdict.closing(reply.code)
         if verdict.fine(Phase.RCPT, reply.code):
-            self._end(Then.OUT_OF_STEP, reply)
+            self._end(Then.OUT_OF_STEP, reply.text, reply.code)
 
     def no_data(self) -> None:
         """Note that DATA is not asked, for nobody was accepted."""
@@ -165,9 +165,9 @@ class Transaction:
         if then is Then.GO:
             self.state = TransactionState.CONTENT
             if self._crowd >= CROWD:
-                self._again = replace(self.request, most=len(self.accepted))
+                self._ask_fewer()
         elif then is Then.USED_UP:
-            self._end(then, reply)
+            self._end(then, reply.text, reply.code)
         elif then not in ENDS:
             self.state = TransactionState.LEFT_OPEN
             self._refused_at_data(then, reply)
@@ -177,11 +177,10 @@ class Transaction:
         content_due = verdict.fine(Phase.DATA, reply.code)
         if not (content_due or verdict.refused(reply.code)) or (content_due and self.past.unreset):
             # A lone dot would send the transaction that it holds: an empty message to somebody else.
-            self._end(Then.OUT_OF_STEP, reply)
+            self._end(Then.OUT_OF_STEP, reply.text, reply.code)
             return
-        self.state = (
-            TransactionState.NOBODY if content_due else TransactionState.LEFT_OPEN if asked else TransactionState.OVER
-        )
+        ended = TransactionState.LEFT_OPEN if asked else TransactionState.OVER
+        self.state = TransactionState.NOBODY if content_due else ended
         if asked:
             self._nobody_accepted()
 
@@ -246,27 +245,29 @@ class Transaction:
         if not self.taken and any(self.answers[who].status == DEFERRED for who in self.accepted):
             self._fail(Then.DEFER_MESSAGE, words)
 
-    def hear_last_words(self, reply: Reply) -> bool:
-        """Note why the receiver broke off before the final dot; say whether it is a verdict, which a 250 is not."""
-        if not verdict.refused(reply.code):
-            return False
-        self.hear_dot(reply)
-        return True
+    def hear_last_words(self, reply: Reply) -> None:
+        """Note why the receiver broke off before the final dot; a 250 is no verdict."""
+        if verdict.refused(reply.code):
+            self.hear_dot(reply)
 
     # --- how it ends ------------------------------------------------------------------------------------------------
 
     @property
     def may_be_cut_short(self) -> bool:
         """Say whether there will be less to ask on the next connection, or less was heard on it: else it never ends."""
-        return self.state is TransactionState.OPEN and (
-            bool(self.answers) or not self.past.fresh or self._of_the_sender
-        )
+        less = bool(self.answers) or not self.past.fresh or self._of_the_sender or bool(self.accepted and self._crowd)
+        return less and self.state is TransactionState.OPEN
 
     def cut_short(self) -> None:
         """Give up a connection that has heard too many refusals; who has no answer is left."""
-        self.end, self.state = End(Then.USED_UP), TransactionState.UNKNOWN
+        self._end(Then.USED_UP)
         if self._of_the_sender:
             self._held_for_the_sender()
+
+    def _ask_fewer(self) -> None:
+        """Let the next attempt ask no more recipients than were accepted here, where others were too many."""
+        if self.accepted and self._crowd:
+            self._again = replace(self.request, most=len(self.accepted))
 
     def in_doubt(self) -> None:
         """Note that no verdict came for the final dot: owed, and not to be sent again in this pass."""
@@ -284,14 +285,12 @@ class Transaction:
         if self.state in DECIDED:
             self.closing = True
             return
-        heard = Stage.BETWEEN if self.state is TransactionState.UNASKED else Stage.WITHIN
-        then = verdict.lost(
-            Stage.DOTTED if self.state is TransactionState.DOTTED else heard, self.past, nonsense=nonsense
-        )
+        stages = {TransactionState.UNASKED: Stage.BETWEEN, TransactionState.DOTTED: Stage.DOTTED}
+        then = verdict.lost(stages.get(self.state, Stage.WITHIN), self.past, nonsense=nonsense)
         if then is Then.IN_DOUBT:
             self.in_doubt()
         else:
-            self.end, self.state = End(then, why), TransactionState.UNKNOWN
+            self._end(then, why)
 
     def _judged(self, phase: Phase, reply: Reply) -> Then:
         """Return what *reply* means; what ends the transaction is noted."""
@@ -302,24 +301,26 @@ class Transaction:
         past = self.past._replace(accepted=len(self.accepted), crowded=self._crowd > 0)
         then = verdict.judge(phase, reply.code, reply.text, past)
         if then in ENDS:
-            self._end(then, reply)
+            self._end(then, reply.text, reply.code)
         return then
 
-    def _end(self, then: Then, reply: Reply) -> None:
-        self.end = End(then, reply.text, verdict.hint(reply.code, reply.text))
-        self.state = TransactionState.UNKNOWN
+    def _end(self, then: Then, words: bytes = b"", code: int = 0) -> None:
+        self._ask_fewer()
+        self.end, self.state = End(then, words, verdict.hint(code, words)), TransactionState.UNKNOWN
 
     def _decide(self, who: Iterable[bytes], then: Then, words: bytes) -> None:
         status, cause = ANSWERS[then]
         self.answers.update((one, RecipientStatus(status, words, cause)) for one in who)
 
+    def _undecided(self) -> list[bytes]:
+        return [who for who in self.request.recipients if who not in self.answers]
+
     def _fail(self, then: Then, words: bytes) -> None:
         """Note that the message is not taken now: nobody is asked any further."""
         self.end = End(then, words)
         self.answers.update((who, answer) for who, (_, answer) in self._held.items())
-        left = [who for who in (*self.asked, *self._rest) if who not in self.answers]
-        self._decide(left, Then.DEFER_MESSAGE, words)
-        self._held, self._rest = {}, ()
+        self._held = {}
+        self._decide(self._undecided(), Then.DEFER_MESSAGE, words)
 
     def _next_sender(self, who: list[bytes], then: Then, reply: Reply) -> None:
         """Note that the sender is refused for *who*; where none is left to be tried, it is as the first was told."""
@@ -336,7 +337,6 @@ class Transaction:
             self._again = replace(self.request, sender=senders[0], senders=senders[1:], refusals=first)
         else:
             self.answers.update(first)
-            self._rest = tuple(who for who in self._rest if who not in first)
 
     @property
     def _of_the_sender(self) -> bool:
@@ -377,20 +377,20 @@ class Transaction:
 
     def result(self) -> DeliveryAttempt:
         """Return the answers; the message is not decided while somebody is left."""
-        answers, rest = self.answers, self._rest
         if self.end.then is Then.OUT_OF_STEP:  # which reply was whose is not known
-            answers = {who: said for who, said in answers.items() if said.text == NO_UTF8}
-            left = tuple(who for who in self.request.recipients if who not in answers)
-            return DeliveryAttempt(self.request, answers, left)
-        if len(answers) == len(self.request.recipients):
-            return DeliveryAttempt(self._again, answers)
-        if self.end.then not in CLOSES:
-            decided = {who: said for who, (then, said) in self._held.items() if then is not Then.ANOTHER_TRANSACTION}
-            answers = answers | decided if decided else answers
-        left = (*(who for who in self.asked if who not in answers), *rest)
-        if len(left) + len(answers) != len(self.request.recipients):
-            raise AssertionError("an attempt decides or leaves each of its recipients")
-        return DeliveryAttempt(self._again, answers, left)
+            sure = {who: said for who, said in self.answers.items() if said.text == NO_UTF8}
+            return _complete(self.request, sure)
+        held = {} if self.end.then in CLOSES else self._held
+        decided = {who: said for who, (then, said) in held.items() if then is not Then.ANOTHER_TRANSACTION}
+        return _complete(self._again, decided | self.answers)
+
+
+def _complete(request: DeliveryRequest, answers: dict[bytes, RecipientStatus]) -> DeliveryAttempt:
+    """Return what an attempt came to. AssertionError where it is not all of whom it was asked for, and nobody else."""
+    left = tuple(who for who in request.recipients if who not in answers)
+    if len(left) + len(answers) != len(request.recipients):
+        raise AssertionError("accepted, deferred and refused are not those who were asked")
+    return DeliveryAttempt(request, answers, left)
 
 
 def _for_now(then: Then, reply: Reply) -> RecipientStatus:

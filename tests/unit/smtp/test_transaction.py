@@ -508,7 +508,8 @@ FRESH, OLD = Past(), Past(fresh=False)
     [
         ([NO] * 8, FRESH, True),
         ([OK, *[NO] * 8], FRESH, True),
-        ([OK, *[TOO_MANY] * 8], FRESH, False),
+        ([OK, *[TOO_MANY] * 8], FRESH, True),  # no more are asked then than were accepted
+        ([TOO_MANY] * 8, FRESH, True),  # each waits: there was nobody beside him
         ([OK, *[TOO_MANY] * 8], OLD, True),
         ([NOT_NOW] * 8, Past(fresh=False, took=True), True),
         ([BAD_SENDER] * 8, FRESH, True),
@@ -524,6 +525,28 @@ def test_it_is_cut_short_only_where_the_next_attempt_has_less_to_ask(
     for who, reply in zip(transaction.asked, replies, strict=False):
         transaction.hear_rcpt(who, reply)
     assert transaction.may_be_cut_short is may
+
+
+def test_cut_short_for_a_crowd_it_asks_no_more_than_were_accepted() -> None:
+    transaction = Transaction(request(*many(20)), NOTHING, SPARE)
+    transaction.hear_mail(OK)
+    for who, reply in zip(transaction.asked, [OK, OK, *[TOO_MANY] * 8], strict=False):
+        transaction.hear_rcpt(who, reply)
+    transaction.cut_short()
+    assert (rest(transaction).recipients, rest(transaction).most) == (many(20), 2)
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_nor_does_it_where_the_receiver_breaks_off_at_the_crowd(broken: bool) -> None:
+    transaction = Transaction(request(*many(20)), NOTHING, SPARE)
+    transaction.hear_mail(OK)
+    for who, reply in zip(transaction.asked, [OK, *[TOO_MANY] * 3], strict=False):
+        transaction.hear_rcpt(who, reply)
+    if broken:
+        transaction.broken(b"gone", nonsense=False)
+    else:
+        transaction.hear_rcpt(transaction.asked[4], BYE)
+    assert (transaction.end.then, rest(transaction).most) == (Then.BREAK_OFF, 1)
 
 
 def test_cut_short_for_its_sender_it_goes_on_with_the_next_one() -> None:
@@ -793,7 +816,7 @@ def test_a_refusal_in_the_middle_of_the_content_is_a_verdict(
     reply: Reply, status: str, cause: Cause, then: Then
 ) -> None:
     transaction = with_content_due(ME, YOU)
-    assert transaction.hear_last_words(reply)
+    transaction.hear_last_words(reply)
     transaction.broken(b"gone", nonsense=False)
     assert transaction.result().answers == {who: RecipientStatus(status, reply.text, cause) for who in (ME, YOU)}
     assert (transaction.end.then, transaction.closes) == (then, True)
@@ -850,13 +873,13 @@ def test_a_word_too_many_makes_what_was_heard_uncertain() -> None:
 
 def test_a_message_is_never_taken_before_its_last_dot() -> None:
     transaction = with_content_due(ME)
-    assert not transaction.hear_last_words(OK)
+    transaction.hear_last_words(OK)
     assert transaction.result().answers == {}
 
 
 def test_last_words_about_itself_break_it_off() -> None:
     transaction = with_content_due(ME)
-    assert transaction.hear_last_words(BYE)
+    transaction.hear_last_words(BYE)
     assert transaction.end.then is Then.BREAK_OFF
     assert rest(transaction) == request(ME)
 
