@@ -92,7 +92,8 @@ def test_each_has_a_verdict_and_only_who_is_owed_it_is_asked_again(
     """
     assert (lmtp(again).code, mailbox.left, spooled(work)) == (65, [], [])
     dud = (work / "duds.dat").read_text()
-    assert "\nX-POPFetch-Dud-For: d@example.org\nX-POPFetch-Dud-Why: <d@example.org>: 552 5.2.2 full\n" in dud
+    assert "\nX-POPFetch-Dud-For: d@example.org\nX-POPFetch-Dud-Received-By: b@example.org\n" in dud
+    assert "\nX-POPFetch-Dud-Why: <d@example.org>: 552 5.2.2 full\n" in dud
 
 
 @each_way

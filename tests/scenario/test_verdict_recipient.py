@@ -99,6 +99,14 @@ def rcpts(who: list[str], reply: str) -> str:
     return "".join(rcpt(one, reply) for one in who)
 
 
+def crowded(who: list[str], limit: int, words: str, *, ahead: bool) -> str:
+    """Return an envelope of which so many are accepted, and that is left when eight more were too many."""
+    if not ahead:
+        return f"{rcpts(who[:limit], '250 ok')}{rcpts(who[limit : limit + 8], words)}C: QUIT\n"
+    asked = "".join(f"C: RCPT TO:<{one}@example.org>\n" for one in who)
+    return f"{asked}C: DATA\n" + "S: 250 ok\n" * limit + f"S: {words}\n" * 8 + "-- expect-close\n"
+
+
 @each_way
 @pytest.mark.parametrize("limit", [1, 2])
 @pytest.mark.parametrize("words", ["452 too many recipients", "552 5.5.3 Too many recipients"])
@@ -108,8 +116,8 @@ def test_a_crowd_gets_it_in_parts_of_what_the_receiver_takes(
     who = people(5 * limit + 10)
     mailbox.put(for_all(who))
     part = "C: DATA\nS: 354 go on\nC. [part]\nS: 250 taken\n"
-    script = greeted + rcpts(who[:limit], "250 ok") + rcpts(who[limit:], words) + part + "C: QUIT\n== next\n" + greeted
-    parts = [rcpts(who[at : at + limit], "250 ok") + part for at in range(limit, len(who), limit)]
+    script = f"{greeted}{crowded(who, limit, words, ahead=greeted is PIPELINING)}== next\n{greeted}"
+    parts = [rcpts(who[at : at + limit], "250 ok") + part for at in range(0, len(who), limit)]
     passed = receiver(script + "C: MAIL FROM:<a@far.example>\nS: 250 ok\n".join(parts) + "C: QUIT")
     assert (passed.code, passed.err, mailbox.left) == (0, "", [])
 
