@@ -48,7 +48,7 @@ class Deliver:
         self._announced: deque[Transaction] = deque()
         self._in_hand: Transaction | None = None
         self._limit = 0  # messages that this connection may carry
-        self._left = False  # the one before worked, and was ended by us
+        self._left = False  # the one before took mail, or was ended by us
 
     def run(self) -> None:
         """Carry delivery requests until there are no more.
@@ -107,7 +107,7 @@ class Deliver:
         """See to it that there is a connection that takes a message. ReceiverError, StoppedError."""
         session = self._session
         if session.connected and (self._worn or session.spoilt):
-            self._left = self._worn
+            self._left = self._worn or session.taken > 0
             session.close()
         if not session.connected:
             if self._left and not self._health.others(session):
@@ -182,7 +182,7 @@ class Deliver:
         session = self._session
         self._announced.popleft()
         if transaction.closes:
-            self._left = transaction.end.then in WORN and not transaction.end.text
+            self._left = session.taken > 0 or (transaction.end.then in WORN and not transaction.end.text)
             if transaction.end.then in MUTE:
                 session.abandon()
             else:

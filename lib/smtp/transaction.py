@@ -197,16 +197,13 @@ class Transaction:
         self._sender_refused(refused)
 
     def _refused_at_data(self, then: Then, reply: Reply) -> None:
-        everybody = self.accepted
         if then is Then.NEXT_SENDER:
-            self._next_sender(everybody, verdict.plainly(Phase.DATA, reply.code), reply)
+            self._next_sender(self.accepted, verdict.plainly(Phase.DATA, reply.code), reply)
         elif then is Then.ANOTHER_TRANSACTION:
-            most = len(everybody) if self._crowd else (len(everybody) + 1) // 2
+            most = len(self.accepted) if self._crowd else (len(self.accepted) + 1) // 2
             self._again = replace(self.request, most=most)
-        elif then is Then.DEFER_MESSAGE:
-            self._fail(then, reply.text)
         else:
-            self._decide(everybody, then, reply.text)
+            self._tell(self.accepted, then, reply.text)
 
     def hear_lone_dot(self, reply: Reply) -> None:
         """Note the reply to a dot for nobody; whatever it is, it counts for nobody."""
@@ -224,10 +221,7 @@ class Transaction:
             self.in_doubt()
         elif then not in ENDS:
             self.state = TransactionState.OVER if then is Then.GO else TransactionState.LEFT_OPEN
-            if then is Then.DEFER_MESSAGE:
-                self._fail(then, reply.text)
-            else:
-                self._decide(self.accepted, then, reply.text)
+            self._tell(self.accepted, then, reply.text)
 
     def hear_dot_for(self, who: bytes, reply: Reply) -> None:
         """Note what came after the final dot for *who*, as LMTP says it; for the last of them it is the end."""
@@ -312,6 +306,13 @@ class Transaction:
         status, cause = ANSWERS[then]
         self.answers.update((one, RecipientStatus(status, words, cause)) for one in who)
 
+    def _tell(self, who: list[bytes], then: Then, words: bytes) -> None:
+        """Note what all of *who* are told together; a message that waits does so for everybody."""
+        if then is Then.DEFER_MESSAGE:
+            self._fail(then, words)
+        else:
+            self._decide(who, then, words)
+
     def _undecided(self) -> list[bytes]:
         return [who for who in self.request.recipients if who not in self.answers]
 
@@ -319,7 +320,6 @@ class Transaction:
         """Note that the message is not taken now: nobody is asked any further."""
         self.end = End(then, words)
         self.answers.update((who, answer) for who, (_, answer) in self._held.items())
-        self._held = {}
         self._decide(self._undecided(), Then.DEFER_MESSAGE, words)
 
     def _next_sender(self, who: list[bytes], then: Then, reply: Reply) -> None:

@@ -173,7 +173,12 @@ _FIVE = frozenset(range(500, 600))
 # Limits of a connection are told so, and much else.
 SAID_OF_MUCH = _codes(451, 452)
 
+# What greets, or closes: no answer to anything that is said of a message, and least of all to its final dot.
+STRANGE = _codes(220, 221)
+
 RULES = (
+    Rule((*_ENVELOPE, Phase.RSET), STRANGE, _any, _ever, Then.OUT_OF_STEP),
+    Rule((Phase.DOT, Phase.LMTP_DOT), STRANGE, _any, _ever, Then.IN_DOUBT),
     Rule(_MESSAGE, None, _of_helo, lambda past: not past.passed, Then.RECEIVER_DOWN),
     Rule(_ENVELOPE, _codes(421), _any, lambda past: past.took, Then.USED_UP),
     Rule((Phase.MAIL,), _codes(421), _any, lambda past: past.fresh and past.others, Then.TURNED_AWAY),
@@ -191,11 +196,6 @@ RULES = (
     Rule((Phase.DATA,), None, _of_sender, _ever, Then.NEXT_SENDER),
     Rule((Phase.LMTP_DOT,), _FIVE, _of_recipient, _ever, Then.REFUSE_RECIPIENT),
 )
-
-
-def fine(phase: Phase, code: int) -> bool:
-    """Say whether a reply of *code* is the one that was asked for in *phase*, whatever its words."""
-    return TABLE[phase].get(code // 100) is Then.GO
 
 
 def plainly(phase: Phase, code: int) -> Then:
@@ -216,11 +216,20 @@ def judge(phase: Phase, code: int, words: bytes, past: Past = Past()) -> Then:  
     """
     if past.took and past.said_afresh and code in SAID_OF_MUCH and gist(words) in past.said_afresh:
         past = past._replace(took=False)
-    if code >= 400:
+    if code >= 400 or code in STRANGE:
         for phases, codes, fit, before, then in RULES:
-            if phase in phases and (codes is None or code in codes) and before(past) and fit(words):
+            if phase in phases and (code in codes if codes else code >= 400) and before(past) and fit(words):
                 return then
     return plainly(phase, code)
+
+
+# The replies that were asked for, by phase.
+FINE = {phase: frozenset(code for code in range(200, 400) if judge(phase, code, b"") is Then.GO) for phase in Phase}
+
+
+def fine(phase: Phase, code: int) -> bool:
+    """Say whether a reply of *code* is the one that was asked for in *phase*, whatever its words."""
+    return code in FINE[phase]
 
 
 def closing(code: int) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from lib.delivery.queue import DeliveryQueue
 from lib.delivery.queued import DeliveryRequest
+from lib.smtp import verdict
 from tests import talk
 from tests.embedded import PopServer, SmtpServer
 from tests.passes import Argument, Conf, Result, RunPass, account
@@ -141,8 +142,9 @@ class Server:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the small servers end as soon as a test does."""
+    """Let the small servers end as soon as a test does, and a busy receiver be given less than a moment."""
     monkeypatch.setattr(talk, "POLL", 0.005)
+    monkeypatch.setattr(verdict, "PAUSES", (0.01, 0.01, 0.01))
 
 
 @pytest.fixture

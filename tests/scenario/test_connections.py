@@ -6,7 +6,6 @@ from threading import Event
 import pytest
 
 from lib.run import pool
-from lib.smtp import verdict
 from tests.passes import Conf, RunPass, account
 from tests.peer import peer
 from tests.played import Given
@@ -219,9 +218,8 @@ BUSY = "S: 421 one connection at a time\nC: QUIT\n== next\n"
 
 @pytest.mark.parametrize("busy", ["", BUSY, BUSY * 3, "-- cut\n== next\n", BUSY + "-- cut\n== next\n"])
 def test_a_receiver_that_counts_the_connection_before_is_given_a_moment(
-    receiver: Receiver, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, busy: str
+    receiver: Receiver, mailbox: Mailbox, busy: str
 ) -> None:
-    monkeypatch.setattr(verdict, "PAUSES", (0.01, 0.01, 0.01))
     mailbox.put(NOBODY)
     first = f"{GREETED}\nC: MAIL FROM:<>\nS: 250 ok\n{REFUSALS}\nC: QUIT\n== next\n"
     passed = receiver(first + busy + THE_LAST)
@@ -229,10 +227,7 @@ def test_a_receiver_that_counts_the_connection_before_is_given_a_moment(
 
 
 @pytest.mark.parametrize("greeting", ["S: 554 not you\nC: QUIT", BUSY * 3 + "S: 421 one at a time\nC: QUIT"])
-def test_one_that_goes_on_refusing_is_the_receiver(
-    receiver: Receiver, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, greeting: str
-) -> None:
-    monkeypatch.setattr(verdict, "PAUSES", (0.01, 0.01, 0.01))
+def test_one_that_goes_on_refusing_is_the_receiver(receiver: Receiver, mailbox: Mailbox, greeting: str) -> None:
     mailbox.put(NOBODY)
     first = f"{GREETED}\nC: MAIL FROM:<>\nS: 250 ok\n{REFUSALS}\nC: QUIT\n== next\n"
     passed = receiver(first + greeting)

@@ -136,10 +136,20 @@ def test_a_limit_with_the_words_of_greylisting_puts_off_one_message_a_connection
 
 
 def test_another_connection_that_is_refused_ends_the_pass(receiver: Receiver, four: Mailbox) -> None:
-    refused = "S: 421 4.7.0 too many connections\nC: QUIT"
-    passed = run(receiver, f"{PLAIN}{taken('a')}{asked('b', '452 enough')}{QUIT}{NEXT}{refused}")
+    refused = f"{NEXT}S: 421 4.7.0 too many connections\nC: QUIT"
+    passed = run(receiver, f"{PLAIN}{taken('a')}{asked('b', '452 enough')}{QUIT}{refused * 4}")
     assert (passed.code, len(four.left)) == (75, 3)
     assert "too many connections" in passed.err.splitlines()[0]
+
+
+@pytest.mark.parametrize("busy", [f"S: 421 one at a time\n{QUIT}", CUT])
+@pytest.mark.parametrize("end", [f"{asked('c', '421 enough')}{QUIT}", f"C: MAIL FROM:<c@far.example>\n{CUT}"])
+def test_a_receiver_that_still_counts_a_connection_that_took_mail_is_given_a_moment(
+    receiver: Receiver, four: Mailbox, end: str, busy: str
+) -> None:
+    passed = run(receiver, f"{PLAIN}{taken('a', 'b')}{end}{NEXT}{busy}{NEXT}{PLAIN}{taken('c', 'd')}{QUIT}")
+    assert (passed[:3], four.left) == ((0, "", ""), [])
+    assert sorted(passed.data) == ["[a]", "[b]", "[c]", "[d]"]
 
 
 def test_the_log_says_after_how_many(receiver: Receiver, four: Mailbox) -> None:

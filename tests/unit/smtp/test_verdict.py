@@ -217,6 +217,18 @@ def test_mail_5xx_is_the_sender_whatever_its_words_and_4xx_the_message() -> None
     assert judge(Phase.MAIL, 451, b"451 4.1.8 Domain of sender address does not resolve") is LATER
 
 
+@pytest.mark.parametrize("code", [220, 221])
+@pytest.mark.parametrize("past", [FRESH, USED])
+def test_what_greets_or_closes_answers_nothing_that_is_said_of_a_message(code: int, past: Past) -> None:
+    for phase in (Phase.RSET, *ENVELOPE):
+        assert judge(phase, code, words(code), past) is ODD
+        assert not verdict.fine(phase, code)
+    for phase in (Phase.DOT, Phase.LMTP_DOT):
+        assert judge(phase, code, words(code), past) is DOUBT
+        assert not verdict.fine(phase, code)
+    assert verdict.fine(Phase.TLS, code)
+
+
 def test_behind_the_dot_it_is_the_content() -> None:
     assert judge(Phase.DOT, 554, b"554 5.7.1 Sender is a spammer") is CONTENT
 
