@@ -96,12 +96,23 @@ def line_down(wish: Wish) -> Iterator[dmail_conf.Configuration]:
     try:
         plan = dmail_conf.load(wish.conf, HERE)
         work = plan.settings.work_path
+        _look_at_certificates(plan)
         yield plan
     except (SettingsError, StorageError) as error:
         work = work or getattr(error, "work_path", None)
         if work is not None:
             dial.hang_up_all_the_same(work / "popfetch.line", work / "popfetch.lock", DIAL)
         raise
+
+
+def _look_at_certificates(plan: Configuration) -> None:
+    """SettingsError when a file that TLS needs cannot be used."""
+    it = plan.settings
+    if it.pf_tls_ca or it.pf_tls_cert:
+        from lib.net import certificates  # noqa: PLC0415 - most have none
+
+        if found := [f"{plan.path}: {words}" for words in certificates.problems(*it.tls_files)]:
+            raise SettingsError(*found)
 
 
 def beside(error: AnotherPassError, settings: Settings, *, scheduled: bool) -> Exit:

@@ -1,4 +1,4 @@
-"""What an account proves itself by: its password, or an access token of the pf_oauth line that it names."""
+"""What an account proves itself by: its password, its certificate, or an access token of the pf_oauth line it names."""
 
 import time
 from collections.abc import Mapping
@@ -18,6 +18,8 @@ def reveal(account: Account, settings: Settings, command: str, stop: Stop) -> st
 
     SettingsError, LoginError (log in again), AccountError (no token now), StorageError, StoppedError.
     """
+    if account.auth == "external":
+        return ""  # the certificate tells
     if not account.oauth:
         return password.reveal(account.password, stop)
     tokens = _tokens(settings, command)

@@ -61,6 +61,7 @@ MECHANISMS: dict[bytes, tuple[Response, ...]] = {
     b"PLAIN": (_plain,),
     b"LOGIN": (_user, _password),
     b"CRAM-MD5": (_cram_md5,),
+    b"EXTERNAL": (_user,),  # RFC 4422 appendix A: who we are was proved by the certificate
     b"XOAUTH2": (_xoauth2,),
     b"OAUTHBEARER": (_oauthbearer,),
 }

@@ -13,7 +13,7 @@ from lib.commands.definitions import Installation
 from lib.config import dmail_conf
 from lib.config.dmail_conf import Configuration
 from lib.config.settings import Settings
-from lib.errors import Exit, StorageError
+from lib.errors import Exit, SettingsError, StorageError
 from lib.report import console, log
 from lib.report.status import AccountStatus, Overview, WaitingMessage
 from lib.store import journal_format, ownfile, recovery, state
@@ -42,7 +42,11 @@ def obey(wish: Wish, program_folder: Path) -> Exit:
 
 def check(plan: Configuration, _wish: Wish) -> Exit:
     """Show every setting, where it comes from and what is doubtful about it."""
+    from lib.net import certificates  # noqa: PLC0415 - asked of a person's patience, not of every pass's
+
     console.say(settings_check.report(plan))
+    if found := [f"{plan.path}: {words}" for words in certificates.problems(*plan.settings.tls_files)]:
+        raise SettingsError(*found)
     return Exit.OK
 
 

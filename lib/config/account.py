@@ -14,7 +14,19 @@ from lib.config import values
 from lib.config.values import POP_PORT, POPS_PORT, Account, HostPort, Secret, Tls
 from lib.visible import visible
 
-AUTH = ("auto", "user", "apop", "plain", "login", "cram-md5", "xoauth2", "oauthbearer")
+AUTH = (
+    "auto",
+    "user",
+    "apop",
+    "plain",
+    "login",
+    "cram-md5",
+    "scram-sha-1",
+    "scram-sha-256",
+    "external",
+    "xoauth2",
+    "oauthbearer",
+)
 TOKENS = ("auto", "xoauth2", "oauthbearer")  # what a token can log in by
 MODES = tuple(mode.value for mode in Tls)
 CLEAR = ("auto", "user", "plain", "login", "xoauth2", "oauthbearer")  # auto may come down to USER
@@ -64,7 +76,11 @@ OPTIONS = {
     "domain": Option(values.domain, "a domain", "in place of pf_domain"),
     "keep": Option(values.days, "days, or forever", "in place of pf_keep"),
     "tls": Option(partial(values.tls, modes=MODES), ", ".join(MODES), "in place of pf_tls"),
-    "pin": Option(values.pin, "sha256: and 64 hex digits", "the certificate (DER) to be shown, instead of a CA"),
+    "pin": Option(
+        values.pin,
+        "sha256: and 64 hex digits; several with commas between",
+        "the certificate (DER) to be shown, instead of a CA",
+    ),
     "auth": Option(partial(values.one_of, words=AUTH), ", ".join(AUTH), "how to log in"),
     "every": Option(partial(values.whole, low=1, high=MOST_EVERY), "minutes", "polled less often than ras_timer says"),
     "oauth": Option(
@@ -121,7 +137,7 @@ def join(login: AccountLine, standing: Standing, place: str, folder: Path) -> Ac
         port=port,
         tls=Tls.IMPLICIT if tls is Tls.AUTO and port == POPS_PORT else tls,
         auth=options.get("auth", "auto"),
-        pin=options.get("pin"),
+        pin=options.get("pin", ()),
         to=options.get("to"),
         headers=options.get("header", standing.headers),
         domain=options.get("domain", standing.domain),
@@ -139,6 +155,8 @@ def contradictions(account: Account) -> Iterator[str]:
     """Yield what makes the account unusable."""
     if account.pin and account.tls is Tls.OFF:
         yield "pin= needs TLS, and tls is off; remove one of them"
+    if account.auth == "external" and account.tls is Tls.OFF:
+        yield "auth=external needs TLS, and tls is off; remove one of them"
     if account.oauth and account.auth not in TOKENS:
         yield f"oauth= goes with auth={' or '.join(TOKENS[1:])} alone; remove one of them"
 

@@ -82,6 +82,16 @@ CONTRADICTIONS = (
         "does not go with a unix socket; allowed there: off",
     ),
     Contradiction(
+        ("pf_tls_key", "pf_tls_cert"),
+        lambda it: it.pf_tls_key and not it.pf_tls_cert,
+        "belongs to no certificate; add a line: pf_tls_cert FILE",
+    ),
+    Contradiction(
+        ("pf_user", "pf_tls_cert"),
+        lambda it: not it.pf_tls_cert and any(user.auth == "external" for user in it.pf_user),
+        "auth=external proves who we are by a certificate; add a line: pf_tls_cert FILE",
+    ),
+    Contradiction(
         ("pf_etrn", "ras_smtpip"),
         lambda it: it.pf_etrn and not it.ras_smtpip,
         "does not say which server; add a line: ras_smtpip HOST",

@@ -243,9 +243,16 @@ class Settings(NamedTuple):
     pf_tls: Tls = _tls(
         Tls.AUTO,
         TLS_MODES,
-        "TLS to the POP servers; auto: implicit on port 995, else STLS when offered; always verified",
+        "TLS to the POP servers, always verified; auto: implicit on port 995, else STLS; "
+        "off: the one way to log in over a public network in the clear",
     )
     pf_tls_ca: Path | None = _optional(values.path, "a file", "further trusted CAs, in PEM")
+    pf_tls_cert: Path | None = _optional(
+        values.path, "a file", "a client certificate in PEM, for servers that ask for one and for auth=external"
+    )
+    pf_tls_key: Path | None = _optional(
+        values.path, "a file", "its private key in PEM, without passphrase; none: it lies in pf_tls_cert too"
+    )
     pf_keep: int = _days("how long delivered messages stay on the POP server")
     pf_max_size: int = _size(0, 0, "larger messages stay on the POP server and are reported, once each; 0: no limit")
     pf_max_messages: int = _count(0, 0, 10**6, "messages", "per account and pass; 0: no limit")
@@ -270,6 +277,11 @@ class Settings(NamedTuple):
     )
 
     pf_oauth: tuple[Oauth, ...] = _oauths("how the tokens are had for the accounts that name this line with oauth=")
+
+    @property
+    def tls_files(self) -> tuple[Path | None, Path | None, Path | None]:
+        """The CAs, the certificate and the key of TLS to POP servers."""
+        return self.pf_tls_ca, self.pf_tls_cert, self.pf_tls_key
 
 
 def without_aging(it: Settings) -> Settings:

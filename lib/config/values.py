@@ -102,7 +102,7 @@ class Account:
     port: int = POP_PORT
     tls: Tls = Tls.AUTO
     auth: str = "auto"
-    pin: bytes | None = None
+    pin: tuple[bytes, ...] = ()  # SHA-256 of the certificates that may be shown
     to: str | None = None
     headers: tuple[str, ...] = ()
     domain: str | None = None
@@ -296,8 +296,12 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-def pin(text: str) -> bytes:
-    """Return the 32 octets of sha256:HEX; the hex digits may be in pairs with colons, as openssl prints them."""
+def pin(text: str) -> tuple[bytes, ...]:
+    """Return the octets of each sha256:HEX, comma-separated; its digits may have colons between, as of openssl."""
+    return tuple(map(_one_pin, text.split(",")))
+
+
+def _one_pin(text: str) -> bytes:
     kind, _, digits = text.partition(":")
     digits = digits.replace(":", "")
     if kind.lower() != "sha256" or not re.fullmatch("[0-9A-Fa-f]{64}", digits):

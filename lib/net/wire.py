@@ -35,32 +35,46 @@ DRIP_OCTETS = 8192
 SHOWN = 200  # characters of a reply in the debug log
 
 
+Identity = tuple[Path, Path | None]
+
+
 class Trust(NamedTuple):
-    """How a server proves who it is: by the system's CAs and *authorities*, or by *pin* (SHA-256 of its DER) alone.
+    """How a server proves who it is: by the system's CAs and *authorities*, or by *pins* (SHA-256 of its DER) alone.
+
+    *identity* is how we do, where a server asks: the file of a certificate, and of its key or none.
 
     Without *verify* any certificate will do: for a receiver on the loopback interface, whom nobody can impersonate.
     """
 
     name: str
     authorities: Path | None = None
-    pin: bytes | None = None
+    pins: tuple[bytes, ...] = ()
     verify: bool = True
+    identity: Identity | None = None
 
 
 @lru_cache(maxsize=8)
-def _context(authorities: Path | None, *, by_authority: bool) -> Any:
+def context(authorities: Path | None, identity: Identity | None, *, by_authority: bool) -> Any:
+    """Return a TLS context. OSError (ssl.SSLError is one) and ValueError for files that are none, or cannot be read."""
     import ssl  # noqa: PLC0415 - 15 ms that a pass without TLS need not spend
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    if identity is not None:
+        made.load_cert_chain(*identity, password=_no_passphrase)
     if not by_authority:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+        return made
+    made.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if authorities is not None:
-        context.load_verify_locations(cafile=authorities)
-    return context
+        made.load_verify_locations(cafile=authorities)
+    return made
+
+
+def _no_passphrase() -> str:
+    """Answer for a key with a passphrase: OpenSSL would ask the terminal."""
+    return ""
 
 
 class Wire:
@@ -134,11 +148,12 @@ class Wire:
 
     def start_tls(self, trust: Trust) -> None:
         """Encrypt from here on; TlsError when the certificate does not prove what *trust* asks. StoppedError."""
-        import ssl  # noqa: PLC0415 - see _context
+        import ssl  # noqa: PLC0415 - see context
 
         try:
-            context = _context(trust.authorities, by_authority=trust.verify and trust.pin is None)
-            encrypted = self._socket = context.wrap_socket(
+            by_authority = trust.verify and not trust.pins
+            agreed = context(trust.authorities, trust.identity, by_authority=by_authority)
+            encrypted = self._socket = agreed.wrap_socket(
                 self._socket, server_hostname=trust.name, do_handshake_on_connect=False
             )
             self._when_ready(encrypted.do_handshake, Deadline.after(self.read_timeout, self.stop))
@@ -150,15 +165,16 @@ class Wire:
             raise TlsError(f"{self._peer}: TLS failed: {reason}{hint}") from error
         except (OSError, ValueError) as error:
             raise TlsError(f"{self._peer}: TLS failed: {error}") from error
-        if trust.pin is not None:
-            self._check_pin(trust.pin)
+        if trust.pins:
+            self._check_pins(trust.pins)
         self.encrypted = True
 
-    def _check_pin(self, pin: bytes) -> None:
+    def _check_pins(self, pins: tuple[bytes, ...]) -> None:
         certificate = self._socket.getpeercert(binary_form=True)  # type: ignore[attr-defined] # an SSLSocket by now
         found = hashlib.sha256(certificate or b"").digest()
-        if found != pin:
-            raise CertificateError(f"{self._peer}: the certificate is not the pinned one but sha256:{found.hex()}")
+        if found not in pins:
+            one = "the pinned one" if len(pins) == 1 else f"one of the {len(pins)} pinned ones"
+            raise CertificateError(f"{self._peer}: the certificate is not {one} but sha256:{found.hex()}")
 
     def send(self, octets: bytes) -> None:
         """Send all of *octets*, in no more than the allowed silence a call. ConnectionLostError, StoppedError."""

@@ -7,7 +7,7 @@ the sessions that follow.
 import logging
 from dataclasses import dataclass, field
 
-from lib.config.settings import Account, Settings, Tls
+from lib.config.settings import Account, HostPort, Settings, Tls
 from lib.errors import (
     AccountError,
     CertificateError,
@@ -79,6 +79,8 @@ class Entrance:
             self._answer(session, error, delays)
             return None
         finally:
+            if session.took_stls:
+                memory.stls = self._place
             if not opened:
                 session.close()
         self._went_well(session)
@@ -97,7 +99,13 @@ class Entrance:
             ahead="" if lockstep else memory.ahead,
             without=frozenset(without),
             stop=self.stop,
+            identity=(settings.pf_tls_cert, settings.pf_tls_key) if settings.pf_tls_cert else None,
+            stls=memory.stls == self._place and self.account.tls in (Tls.AUTO, Tls.STARTTLS),
         )
+
+    @property
+    def _place(self) -> str:
+        return str(HostPort(self.account.host.lower(), self.account.port))
 
     @property
     def _haste(self) -> Haste:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib.auth import sasl
-from lib.auth.sasl import challenged
 from lib.config.settings import Account, Tls
 from lib.errors import (
     AccountError,
@@ -24,8 +23,9 @@ from lib.errors import (
 )
 from lib.halt import Stop, never
 from lib.net.dialogue import Command, Dialogue
-from lib.net.wire import Trust, Wire
-from lib.pop import login, naming, pop3
+from lib.net.nearness import is_near
+from lib.net.wire import Identity, Trust, Wire
+from lib.pop import login, mechanism, naming, pop3
 from lib.pop.login import LoginStage
 from lib.pop.naming import Naming
 from lib.pop.plan import Listed
@@ -34,17 +34,15 @@ from lib.visible import visible
 
 # How many commands of a login go out together: USER, PASS, CAPA, UIDL, LIST.
 LOGIN_WINDOW = 8
-# The logins of which no word waits for an answer.
-AT_ONCE = ("user", "apop", "plain")
-# A SASL initial response must fit the 255 octets of a POP3 command line (RFC 5034 §4).
-MAX_INITIAL = 255 - len(b"AUTH PLAIN \r\n")
+# What the next session may begin with, not asking for capabilities first.
+KNOWN = (*mechanism.AT_ONCE, *mechanism.SCRAM)
 
 
 class SessionTerms(NamedTuple):
     """What a session may do: seconds of silence, further CAs, and how many commands may be sent ahead.
 
     *ahead* is what Session.ahead was after the session before; *without* are the stages whose command is not sent;
-    *stop* ends every wait until the mailbox is open.
+    *stop* ends every wait until the mailbox is open. *stls*: the server took STLS before, so it does now, or fails.
     """
 
     read_timeout: float
@@ -53,6 +51,8 @@ class SessionTerms(NamedTuple):
     ahead: str = ""
     without: frozenset[LoginStage] = frozenset()
     stop: Stop = never
+    stls: bool = False
+    identity: Identity | None = None
 
 
 class Session:
@@ -76,6 +76,9 @@ class Session:
         self._knows_capa = LoginStage.CAPA not in terms.without
         self._heard_capa = False  # before the login
         self._pieces: deque[tuple[Command, StatusLine | Body]] = deque()
+        self._how = ""  # by which mechanism it logged in
+        self.near = False  # the peer is this machine or in a private network
+        self.took_stls = False
         self._login = sasl.Login(account.user.encode(), password.encode(), account.host.encode(), account.port)
 
     @property
@@ -87,18 +90,20 @@ class Session:
 
     @property
     def ahead(self) -> str:
-        """How the next session may log in without asking for capabilities first: user, apop, plain; "" if it may not.
+        """How the next session may log in without asking for capabilities first: a mechanism; "" if it may not.
 
-        Only where those cannot change what is sent in the clear: with tls=off, or when TLS comes before all words.
+        Only where those cannot change what is sent in the clear: with tls=off, or when TLS comes before all words;
+        and not where the server offers by now what shows less.
         """
-        certain = self.account.tls in (Tls.OFF, Tls.IMPLICIT) and self.early and LoginStage.INSIDE in self._listing
-        how = self._mechanism()
-        return how if certain and self.pipelining and how in AT_ONCE else ""
+        how, auto = self._how, self.account.auth == "auto"
+        certain = self._safe and self.early and LoginStage.INSIDE in self._listing
+        better = auto and mechanism.stronger(self.capabilities, how, encrypted=self.wire.encrypted)
+        return how if certain and self.pipelining and how in KNOWN and not better else ""
 
     @property
-    def near(self) -> bool:
-        """Say whether the peer is this machine or in a private network."""
-        return _is_near(self.wire.address)
+    def _safe(self) -> bool:
+        """Say whether nothing that the server says could change what is sent in the clear."""
+        return self.account.tls is Tls.OFF or self.wire.encrypted
 
     @property
     def early(self) -> bool:
@@ -122,6 +127,7 @@ class Session:
             self.wire = Wire.connect(self.account.host, self.account.port, self.terms.read_timeout, self.terms.stop)
         except ConnectionLostError as error:
             raise ConnectionLostError(f"{error}: see host and port of {self.account.place}") from error
+        self.near = is_near(self.wire.address)
 
     def open(self) -> None:
         """Log in and list over the connection.
@@ -129,23 +135,26 @@ class Session:
         LoginError, AccountError, ConnectionLostError or ProtocolError when that fails.
         """
         greeting = self._greeted()
-        if self._knows_how():
-            self.capabilities = Capabilities({b"PIPELINING": ()})  # until the CAPA behind the login tells
-        elif self._knows_capa:
-            self.stage = LoginStage.CAPA
-            self.capabilities = self._asked_capabilities()
         if self.account.tls in (Tls.AUTO, Tls.STARTTLS):
-            self._start_tls()
+            self._secure()
+        else:
+            self._learn(LoginStage.CAPA)
         self._warn_of_plaintext()
         self.dialogue.window = min(LOGIN_WINDOW, self.terms.window) if self.pipelining else 1
         self._log_in(greeting)
         self.stage = LoginStage.OPEN
 
+    def _learn(self, stage: LoginStage) -> None:
+        """Ask for the capabilities, unless the session before told enough of them."""
+        if self._knows_how():
+            self.capabilities = Capabilities({b"PIPELINING": ()})  # until the CAPA behind the login tells
+        elif self._knows_capa:
+            self.stage = stage
+            self.capabilities = self._asked_capabilities()
+
     def _knows_how(self) -> bool:
         asked = self.account.auth in ("auto", self.terms.ahead)
-        return (
-            asked and not self.account.oauth and bool(self.terms.ahead) and self.account.tls in (Tls.OFF, Tls.IMPLICIT)
-        )
+        return asked and not self.account.oauth and bool(self.terms.ahead) and self._safe
 
     def _greeted(self) -> bytes:
         if self.account.tls is Tls.IMPLICIT:
@@ -161,7 +170,7 @@ class Session:
         """Shake hands; what goes wrong names the settings to look at."""
         account, self.stage = self.account, LoginStage.TLS
         try:
-            self.wire.start_tls(Trust(account.host, self.terms.authorities, account.pin))
+            self.wire.start_tls(Trust(account.host, self.terms.authorities, account.pin, identity=self.terms.identity))
         except CertificateError as error:
             raise CertificateError(f"{error}: see host and pin= of {account.place}, and pf_tls_ca") from error
         except TlsError as error:
@@ -181,67 +190,59 @@ class Session:
         self._knows_capa, self._heard_capa = status.ok, True
         return pop3.capabilities(listing) if status.ok else Capabilities({})
 
-    def _start_tls(self) -> None:
-        asked = self.account.tls is Tls.STARTTLS
-        if not asked and b"STLS" not in self.capabilities:
-            return
+    def _secure(self) -> None:
+        """Have TLS by STLS: at once where the server was seen to take it, else where it is offered or asked for.
+
+        AccountError where there is none, and the password would cross a public network in the clear.
+        """
+        if not self.terms.stls:
+            self._learn(LoginStage.CAPA)
+            if self.account.tls is Tls.AUTO and b"STLS" not in self.capabilities:
+                self._stay_in_the_clear()
+                return
         self.stage = LoginStage.TLS
         status, _ = self.whole(pop3.STLS)
         if self._broken is not None:
             raise self._broken  # what came behind the answer was said in the clear
         if not status.ok:
-            raise AccountError(f"STLS refused ({visible(status.text)}): see tls= of {self.account.place}")
+            before = ", which this server has taken before" if self.terms.stls else ""
+            raise AccountError(f"STLS refused{before} ({visible(status.text)}): see tls= of {self.account.place}")
         self._encrypt()
-        self.stage = LoginStage.SECURED
-        self.capabilities = self._asked_capabilities()
+        self.took_stls = True
+        self._learn(LoginStage.SECURED)
+
+    def _stay_in_the_clear(self) -> None:
+        if not self.near:
+            known = "offers no STLS" if self._heard_capa else "does not say whether it offers STLS"
+            raise AccountError(
+                f"the server {known}, and no login crosses a public network in the clear:"
+                f" see tls= of {self.account.place} (port 995, or tls=off if it must be)"
+            )
 
     def _warn_of_plaintext(self) -> None:
-        if self.wire.encrypted or self.account.auth in ("apop", "cram-md5"):
+        if self.wire.encrypted or self.account.auth in (*mechanism.HIDES, "external"):
             return
         if not self.near:
             self.warnings.append(f"the password of {self.account.name} crosses the network in the clear")
 
     def _log_in(self, greeting: bytes) -> None:
-        how = self._mechanism()
-        if self.account.oauth and not (self.wire.encrypted or self.near):
-            raise AccountError(f"a token goes to no far server in the clear: see tls= of {self.account.place}")
-        if how in AT_ONCE:
-            self._log_in_at_once(getattr(self, f"_{how}_words")(greeting))
+        account = self.account
+        if account.oauth and not (self.wire.encrypted or self.near):
+            raise AccountError(f"a token goes to no far server in the clear: see tls= of {account.place}")
+        self.stage = LoginStage.NAME
+        how = self._how = self.terms.ahead if self._knows_how() else self._chosen()
+        if how in mechanism.AT_ONCE:
+            self._log_in_at_once(mechanism.at_once(how, self._login, greeting, account.place))
         else:
-            self._log_in_by_steps(how.upper().encode())
-            self.dialogue.ask(*self._listing.values())
-            self._list()
+            self._log_in_by_steps(how)
 
-    def _mechanism(self) -> str:
-        if self.account.oauth and self.account.auth == "auto":
-            only = b"XOAUTH2" not in self.capabilities.mechanisms and b"OAUTHBEARER" in self.capabilities.mechanisms
-            return "oauthbearer" if only else "xoauth2"
-        if self.account.auth != "auto":
-            return self.account.auth
-        if self._knows_how():
-            return self.terms.ahead
-        without_user = self.capabilities.words and b"USER" not in self.capabilities
-        return "plain" if without_user and b"PLAIN" in self.capabilities.mechanisms else "user"
-
-    def _user_words(self, _greeting: bytes) -> list[Command]:
-        user, password = self._login.user, self._login.password
-        return [pop3.secret(b"USER", user, shown="USER ***"), pop3.secret(b"PASS", password, shown="PASS ***")]
-
-    def _apop_words(self, greeting: bytes) -> list[Command]:
-        stamp = pop3.timestamp(greeting)
-        if not stamp:
-            raise AccountError(f"the server offers no APOP: see auth= of {self.account.place}")
-        proof = sasl.digest(stamp, self._login.password)
-        return [pop3.secret(b"APOP", self._login.user, proof, shown="APOP ***")]
-
-    def _plain_words(self, _greeting: bytes) -> list[Command]:
-        proof = sasl.respond(sasl.MECHANISMS[b"PLAIN"][0], self._login, b"")
-        if len(proof) <= MAX_INITIAL:
-            return [pop3.secret(b"AUTH PLAIN", proof, shown="AUTH PLAIN ***")]
-        return [
-            pop3.secret(b"AUTH PLAIN", shown="AUTH PLAIN", challenge=True),
-            pop3.secret(proof, shown="***"),
-        ]
+    def _chosen(self) -> str:
+        """Return the mechanism by what the server offers. LoginError where nothing of it is ours."""
+        account, encrypted = self.account, self.wire.encrypted
+        try:
+            return mechanism.choose(account.auth, self.capabilities, token=bool(account.oauth), encrypted=encrypted)
+        except LoginError as error:
+            raise LoginError(f"{error} of {account.place}") from None
 
     def _log_in_at_once(self, words: list[Command]) -> None:
         # A window of one sends them one by one, and nothing behind a refusal.
@@ -253,25 +254,33 @@ class Session:
                 self._refused(status.text)
         self._list()
 
-    def _log_in_by_steps(self, mechanism: bytes) -> None:
-        """Challenge and response, a step a round trip; the two-step form is what every server takes."""
+    def _log_in_by_steps(self, how: str) -> None:
+        """Challenge and response, a step a round trip, none of it sent ahead; behind the last one comes the listing."""
         self.stage = LoginStage.NAME
-        window, self.dialogue.window = self.dialogue.window, 1  # nothing of this is sent ahead
-        opening = pop3.secret(b"AUTH", mechanism, shown=f"AUTH {mechanism.decode()}", challenge=True)
-        status, _ = self.whole(opening)
-        for response in sasl.MECHANISMS[mechanism]:
-            if not status.ok:
-                break
-            proof = sasl.respond(response, self._login, status.text)
+        window, self.dialogue.window = self.dialogue.window, 1
+        attempt = mechanism.Attempt(how, self._login)
+        asked = attempt.opening()
+        status, _ = self.whole(asked)
+        while status.ok and not attempt.over:
+            if not status.challenge:
+                attempt.believe()
+            asked = attempt.answer(status.text)
             self.stage = LoginStage.PASSWORD
-            status, _ = self.whole(pop3.secret(proof, shown="***", challenge=True))
-        told = ""
-        if status.challenge:  # OAuth tells what is wrong in a challenge, and wants an answer before its -ERR
-            told = challenged(status.text)
-            status, _ = self.whole(pop3.secret(sasl.LAST_WORDS.get(mechanism, b""), shown="(no more)"))
+            if asked.challenge:
+                status, _ = self.whole(asked)
+            else:
+                self.dialogue.window = window
+                self.dialogue.ask(asked, *self._listing.values())
+                status, _ = self._heard(asked)
+        if status.challenge:
+            status, _ = self.whole(attempt.last_words(status.text))
         if not status.ok:
-            self._refused(status.text, told)
-        self.dialogue.window = window
+            self._refused(status.text, attempt.told)
+        attempt.believe()
+        if asked.challenge:
+            self.dialogue.window = window
+            self.dialogue.ask(*self._listing.values())
+        self._list()
 
     def _refused(self, text: bytes, told: str = "") -> None:
         self.refusal = text
@@ -281,7 +290,10 @@ class Session:
         if self.account.oauth:
             settings = f"user, and pf_oauth {self.account.oauth},"
         words = visible(text) + (f"; {told}" if told else "")
-        raise LoginError(f"login refused ({words}): check {settings} in {self.account.place}")
+        hint = "" if self.account.oauth else mechanism.instead(self.capabilities)
+        if not hint and self._how in mechanism.SCRAM and self.account.auth == "auto" and self.wire.encrypted:
+            hint = f" (where the server keeps no {self._how.upper()} for this user, auth=plain helps)"
+        raise LoginError(f"login refused ({words}): check {settings} in {self.account.place}{hint}")
 
     def _list(self) -> None:
         answers: dict[LoginStage, tuple[StatusLine, bytes]] = {}
@@ -340,13 +352,3 @@ class Session:
         """Drop the connection, if there is one, without QUIT: what was marked for deletion stays."""
         if hasattr(self, "wire"):
             self.wire.close()
-
-
-def _is_near(address: str) -> bool:
-    import ipaddress  # noqa: PLC0415 - only for logins in the clear
-
-    try:
-        place = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    return place.is_loopback or place.is_private or place.is_link_local

@@ -30,6 +30,7 @@ class AccountState:
     window_one: bool = False  # its server stumbles over commands sent ahead
     sizes_lie: bool = False  # what its LIST announces was found to be wrong
     ahead: str = ""  # how its server is logged in to without being asked first what it can do
+    stls: str = ""  # the host:port that took STLS, and has to take it again
     bore_ahead: bool = False  # it has borne a login whose words were sent ahead
     careful: bool = False  # it broke off at the last one: the next login goes a word at a time
     hangs_at: str = ""  # commands at which it breaks off, and which are not sent any more

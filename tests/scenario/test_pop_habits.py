@@ -123,7 +123,7 @@ def test_where_stls_must_be_looked_for_capa_is_asked_in_every_pass(days: Days) -
 def test_no_password_goes_out_far_away_where_capa_was_not_answered_and_stls_may_be_offered(
     days: Days, breaks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.pop.session._is_near", lambda _: False)
+    monkeypatch.setattr("lib.pop.session.is_near", lambda _: False)
     assert days.codes(2, [f"S: +OK\nC: CAPA\n{breaks}"] * 2, "tls=auto") == [76, 76]
     assert b"USER" not in days.heard
 

@@ -298,9 +298,9 @@ def test_a_server_that_repeats_the_password_or_moves_the_cursor_does_neither_her
 def test_a_password_in_the_clear_to_far_away_is_warned_of_once_a_pass(
     server: Server, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lib.pop.session._is_near", lambda _: False)
+    monkeypatch.setattr("lib.pop.session.is_near", lambda _: False)
     script = f"S: +OK\nC: CAPA\nS: -ERR\n{PASSWORD}\nS: +OK\n{EMPTY}"
-    assert server(script, option="to=b@example.org name=bob")[:3] == (0, "", "")
+    assert server(script, option="to=b@example.org name=bob tls=off")[:3] == (0, "", "")
     (warning,) = warnings(work)
     assert "the password of bob crosses the network in the clear" in warning
 

@@ -22,7 +22,7 @@ def test_three_words_make_an_account() -> None:
     it = made("bob s3cret pop.example.com")
     assert (it.user, it.host, it.port, it.tls, it.auth) == ("bob", "pop.example.com", 110, Tls.AUTO, "auto")
     assert it.password == Secret("s3cret", "dmail.conf:4", "bob", Path("/etc"))
-    assert (it.headers, it.domain, it.keep, it.to, it.pin) == (("Envelope-To",), "home.example", 3, None, None)
+    assert (it.headers, it.domain, it.keep, it.to, it.pin) == (("Envelope-To",), "home.example", 3, None, ())
     assert (it.name, it.id, it.place) == ("bob@pop.example.com", "bob@pop.example.com", "dmail.conf:4")
 
 
@@ -32,7 +32,7 @@ def test_options_go_over_settings() -> None:
         f'pin=sha256:{"00" * 32} name="Head office"'
     )
     assert (it.to, it.headers, it.domain, it.keep) == ("carol@x", ("A", "B"), "d.example", KEEP_FOREVER)
-    assert (it.tls, it.auth, it.pin, it.name) == (Tls.STARTTLS, "apop", bytes(32), "Head office")
+    assert (it.tls, it.auth, it.pin, it.name) == (Tls.STARTTLS, "apop", (bytes(32),), "Head office")
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_the_table_holds_the_settings_of_the_manual_and_ours() -> None:
         *("pf_isinterval", "ras_timer", "ras_entry", "ras_number", "ras_username", "ras_password", "ras_domain"),
         *("ras_smtpip", "ras_timeout", "work_path", "log_path", "log_level", "pf_smtp_server", "pf_smtp_protocol"),
         *("pf_smtp_tls", "pf_smtp_user", "pf_smtp_password", "pf_helo_name", "pf_mail_from"),
-        *("pf_tls", "pf_tls_ca", "pf_keep"),
+        *("pf_tls", "pf_tls_ca", "pf_tls_cert", "pf_tls_key", "pf_keep"),
         *("pf_max_size", "pf_max_messages", "pf_parallel", "pf_window", "pf_timeout", "pf_smtp_timeout"),
         *("pf_time_limit", "pf_spool_limit", "pf_give_up", "pf_dial_up", "pf_dial_check", "pf_dial_down"),
         *("pf_online_command", "pf_etrn", "pf_notify_address", "pf_oauth"),
@@ -260,7 +260,8 @@ def test_a_path_may_be_quoted_but_not_start_at_home() -> None:
 
 def test_a_pin_may_be_written_as_openssl_prints_it() -> None:
     plain = "0A" * 32
-    assert values.pin(f"sha256:{plain}") == values.pin("SHA256:" + ":".join(["0a"] * 32)) == b"\n" * 32
+    assert values.pin(f"sha256:{plain}") == values.pin("SHA256:" + ":".join(["0a"] * 32)) == (b"\n" * 32,)
+    assert values.pin(f"sha256:{plain},sha256:{'00' * 32}") == (b"\n" * 32, bytes(32))
     for wrong in ("", plain, f"sha1:{plain}", f"sha256:{plain}0", "sha256:" + "g" * 64):
         with pytest.raises(ValueError, match="64 hex digits"):
             values.pin(wrong)
