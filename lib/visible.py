@@ -97,7 +97,10 @@ def _escape(char: str) -> str:
 
 def _spellings(secret: str) -> set[str]:
     """Return every spelling of *secret* that a line may hold; none is shorter than SHORTEST_SECRET."""
-    octets = secret.encode("utf-8", "backslashreplace")
+    try:
+        octets = secret.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        octets = secret.encode("utf-8", "backslashreplace")
     return {
         secret,
         escaped(secret),

@@ -141,7 +141,10 @@ def default_path() -> Path:
 def read_file(path: Path) -> File:
     """Return the file's bytes, at most one more than a dmail.conf may have. Raises OSError."""
     with path.open("rb") as file:
-        mode = os.fstat(file.fileno()).st_mode if os.name == "posix" else None
+        status, mode = os.fstat(file.fileno()), None
+        if os.name == "posix":
+            leaks = values.open_to_others(status.st_mode, status.st_uid)
+            mode = status.st_mode & ~(0 if leaks else OTHERS_READ)
         return File(file.read(MAX_OCTETS + 1), mode)
 
 

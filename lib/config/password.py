@@ -18,12 +18,15 @@ from lib.visible import hide, visible
 
 COMMAND_SECONDS = 60  # enough for a person to answer gpg-agent; a pass must not hang on it
 MAX_OCTETS = 1 << 16  # of a password file: room for any token
+BOM = b"\xef\xbb\xbf"
+OCTETS = ("file", "command", "env", "credential")  # where a password is octets, not text
 NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a FIFO in the file's place must not hang us
-OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
 
 
 def reveal(secret: Secret, stop: Stop = never) -> str:
     """Return the password behind *secret*: the first line of a file or of a command's output, or the text itself.
+
+    Octets that are no UTF-8 stand in it as surrogates; octets() gives them back.
 
     A command or a keyring has COMMAND_SECONDS, or until *stop*. Raises SettingsError, which names the place in
     dmail.conf and what to do, and StoppedError.
@@ -36,29 +39,41 @@ def reveal(secret: Secret, stop: Stop = never) -> str:
             password = _from_environment(secret, rest)
         case "command":
             password = _from_command(secret, rest, stop)
+        case "credential":
+            password = _from_credential(secret, rest)
         case "keyring":
             password = _from_keyring(secret, rest, stop)
         case _:
             password = rest if kind == "literal" else secret.source
     if not password:
         raise _error(secret, "the password is empty")
-    if any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in password):
+    if any(char < " " or char == "\x7f" for char in password) or not _whole(secret, password):
         raise _error(secret, "the password holds a control character or broken text, which no server takes")
     hide(password)
     return password
+
+
+def octets(password: str) -> bytes:
+    """Return what goes over the wire for a password that reveal() gave."""
+    return password.encode("utf-8", "surrogateescape")
+
+
+def _whole(secret: Secret, password: str) -> bool:
+    """Say whether this can be sent: what came as octets can; in dmail.conf and in a keyring stands text."""
+    try:
+        password.encode("utf-8", "surrogateescape" if secret.kind in OCTETS else "strict")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _error(secret: Secret, why: str) -> SettingsError:
     return SettingsError(f"{secret.place}: {why}")
 
 
-def _first_line(secret: Secret, octets: bytes, origin: str) -> str:
+def _first_line(octets: bytes) -> str:
     line, _, _ = octets.partition(b"\n")
-    try:
-        return line.removesuffix(b"\r").decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass  # raised below, outside: the context would hold the octets
-    raise _error(secret, f"{origin} is not UTF-8 text")
+    return line.removesuffix(b"\r").removeprefix(BOM).decode("utf-8", "surrogateescape")
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -73,12 +88,21 @@ def _from_file(secret: Secret, path: Path) -> str:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise _error(secret, f"{name} is not a regular file")
-            if os.name == "posix" and status.st_mode & OTHERS_READ:
+            if os.name == "posix" and values.open_to_others(status.st_mode, status.st_uid):
                 raise _error(secret, f"{name} holds a password and others can read it; {values.chmod(path)}")
             octets = file.read(MAX_OCTETS)
     except (OSError, ValueError) as error:
         raise _error(secret, f"{name} cannot be read: {_words(error)}") from None
-    return _first_line(secret, octets, name)
+    return _first_line(octets)
+
+
+def _from_credential(secret: Secret, name: str) -> str:
+    """Return the first line of a credential that systemd handed to this service (LoadCredential=, SetCredential=)."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder:
+        why = "there is no $CREDENTIALS_DIRECTORY: only a service of systemd has one (LoadCredential= in its unit)"
+        raise _error(secret, f"credential:{visible(name)}: {why}")
+    return _from_file(secret, Path(folder) / name)
 
 
 def _from_environment(secret: Secret, name: str) -> str:
@@ -100,7 +124,7 @@ def _from_command(secret: Secret, line: str, stop: Stop) -> str:
         raise _error(secret, f"{program} {ended.why}")
     if ended.code:
         raise _error(secret, f"{program} {ended.reason}; run it by hand to see why")
-    return _first_line(secret, ended.output, f"the output of {program}")
+    return _first_line(ended.output)
 
 
 def _words(error: OSError | ValueError) -> str:

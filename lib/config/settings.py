@@ -128,7 +128,7 @@ def _optional(parse: Callable[[str], T], allowed: str, meaning: str) -> T | None
 
 
 def _secret(meaning: str) -> Secret | None:
-    allowed = "text, file:PATH, env:NAME, command:LINE, keyring:SERVICE, or literal:TEXT"
+    allowed = "text, file:PATH, env:NAME, command:LINE, keyring:SERVICE, credential:NAME, or literal:TEXT"
     absent: Secret | None = None
     return _row(absent, lambda text: Secret(values.source(text)) if text else None, allowed, meaning, secret=True)
 

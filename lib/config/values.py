@@ -6,6 +6,7 @@ password that slipped into the wrong column. Pure: nothing is looked up, opened 
 
 import os
 import re
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 from lib.config import idna
 
-SOURCES = ("file", "env", "command", "keyring")  # where a secret may stand instead of in dmail.conf
+SOURCES = ("file", "env", "command", "keyring", "credential")  # where a secret may stand instead of in dmail.conf
 KEEP_FOREVER = 10**6  # days; a number, so that comparing needs no special case, and still a date that Python can hold
 POP_PORT, POPS_PORT = 110, 995
 MAX_DAYS = 36500
@@ -87,7 +88,7 @@ class Secret:
 
     @property
     def kind(self) -> str:
-        """Return file, env, command, keyring, or literal when the source holds the password itself."""
+        """Return file, env, command, keyring, credential, or literal when the source holds the password itself."""
         kind, colon, _ = self.source.partition(":")
         return kind if colon and kind in SOURCES else "literal"
 
@@ -329,10 +330,22 @@ def argv(text: str) -> tuple[str, ...]:
 def source(text: str) -> str:
     """Return a password, or the words that say where it is to be had."""
     kind, colon, rest = text.partition(":")
-    check = {"file": path, "command": argv}.get(kind, str) if colon else str
+    check = {"file": path, "command": argv, "credential": _credential}.get(kind, str) if colon else str
     if not text or (kind in (*SOURCES, "literal") and colon and not (rest.strip() and check(rest))):
         raise ValueError("is empty, or names no place behind its colon")
     return text
+
+
+def _credential(text: str) -> str:
+    """Return the name of a systemd credential: of a file, so no path (systemd.exec(5), LoadCredential=)."""
+    if not re.fullmatch(r"[A-Za-z0-9_:@.-]{1,255}", text) or text in (".", ".."):
+        raise ValueError("names no credential: letters, digits and _ : @ . - alone")
+    return text
+
+
+def open_to_others(mode: int, owner: int) -> bool:
+    """Say whether a file's *mode* lets in others than its owner, or than the group that root gave it to."""
+    return bool(mode & stat.S_IROTH or (mode & stat.S_IRGRP and owner != 0))
 
 
 def chmod(name: Path) -> str:

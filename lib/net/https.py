@@ -50,7 +50,14 @@ def get(url: str, authorities: Path | None, seconds: float = SECONDS) -> HttpRep
 
 def post(url: str, form: Mapping[str, str], authorities: Path | None, seconds: float = SECONDS) -> HttpReply:
     """Send *form* to *url*; UnreachableError."""
-    return _ask("POST", url, urlencode(form).encode(), "application/x-www-form-urlencoded", authorities, seconds)
+    return _ask(
+        "POST",
+        url,
+        urlencode(form, errors="surrogateescape").encode(),
+        "application/x-www-form-urlencoded",
+        authorities,
+        seconds,
+    )
 
 
 def post_json(url: str, said: Mapping[str, Any], authorities: Path | None, seconds: float = SECONDS) -> HttpReply:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib.auth import sasl
+from lib.config.password import octets
 from lib.config.settings import Account, Tls
 from lib.errors import (
     AccountError,
@@ -79,7 +80,7 @@ class Session:
         self._how = ""  # by which mechanism it logged in
         self.near = False  # the peer is this machine or in a private network
         self.took_stls = False
-        self._login = sasl.Login(account.user.encode(), password.encode(), account.host.encode(), account.port)
+        self._login = sasl.Login(account.user.encode(), octets(password), account.host.encode(), account.port)
 
     @property
     def _listing(self) -> dict[LoginStage, Command]:

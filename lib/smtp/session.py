@@ -65,7 +65,7 @@ def receiver(settings: Settings, stop: Stop = never) -> Receiver:
     """Return how to reach the receiver. SettingsError when its password is not to be had, StoppedError."""
     login = None
     if settings.pf_smtp_user is not None and settings.pf_smtp_password is not None:
-        word = password.reveal(settings.pf_smtp_password, stop).encode()
+        word = password.octets(password.reveal(settings.pf_smtp_password, stop))
         login = sasl.Login(settings.pf_smtp_user.encode(), word, b"", 0)
     lmtp = settings.pf_smtp_protocol == "lmtp"
     server, patience = settings.pf_smtp_server, float(settings.pf_smtp_timeout)

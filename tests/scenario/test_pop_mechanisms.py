@@ -124,6 +124,17 @@ def test_a_refusal_of_a_password_by_who_takes_tokens_says_so(server: Server) -> 
     assert "it takes tokens (XOAUTH2): see docs/providers.md" in passed.err
 
 
+def test_octets_of_a_file_are_sent_as_they_are(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "pw"
+    path.write_bytes(b"p\xe4ss \xff\n")
+    path.chmod(0o600)
+    line = f"pf_user bob file:{path} 127.0.0.1:{{port}} to=b@example.org"
+    said = "C: USER bob\nS: +OK\nC~ PASS p.+ss.+\nS: +OK\n"
+    passed = server(f"S: +OK\n{offered('USER')}{said}{INSIDE}", line=line)
+    assert passed[:3] == (0, "", "")
+    assert b"PASS p\xe4ss \xff\r\n" in passed.heard
+
+
 # --- certificates ----------------------------------------------------------------------------------------------------
 
 
