@@ -87,7 +87,7 @@ def test_without_a_caretaker_those_who_were_refused_get_a_dud(
     assert len(strict.received(glad)) == 1
     listed = run_pass(path, "--duds", "list")
     assert f"to stranger@{DOMAIN}\n" in listed.out
-    assert f"{glad}@" not in listed.out
+    assert f"   received by {glad}@{DOMAIN}\n" in listed.out
     assert listed.code == 0
 
 
