@@ -75,8 +75,8 @@ class Letters(NamedTuple):
         """
         host, when = self.host, datetime.fromtimestamp(now, UTC)
         known = f"<{hashlib.sha256(name).hexdigest()[:32]}.popfetch@{host}>"
-        post = Letterhead(self.sender, to.decode("utf-8", "replace"), when, known, self.command)
-        return self.put(PLAIN if plain else CARE, name, write(post), now)
+        head = Letterhead(self.sender, to.decode("utf-8", "replace"), when, known, self.command)
+        return self.put(PLAIN if plain else CARE, name, write(head), now)
 
     def take_back(self, queued: QueuedMessage) -> None:
         """Let a letter not have been written: what it tells of did not come to pass. Raises StorageError."""

@@ -62,14 +62,14 @@ class Settlement:
     now: Callable[[], float]
     letters: Letters
     _lock: Lock = field(default_factory=Lock)
-    _posts: dict[str, Receipts] = field(default_factory=dict)
+    _receipts: dict[str, Receipts] = field(default_factory=dict)
     _tallies: dict[str, Tally] = field(default_factory=dict)
     _copied: set[tuple[str, str]] = field(default_factory=set)  # whose copy the caretaker was offered in this pass
     _warned: set[str] = field(default_factory=set)  # accounts whose mail may go to strangers
 
-    def expect(self, account: str, post: Receipts) -> None:
-        """Send news of *account* to *post* from now on."""
-        self._posts[account] = post
+    def expect(self, account: str, receipts: Receipts) -> None:
+        """Send news of *account* to *receipts* from now on."""
+        self._receipts[account] = receipts
 
     def tally(self, account: str) -> Tally:
         """Return what was settled for *account* so far."""
@@ -126,7 +126,7 @@ class Settlement:
         return self.letters.to_caretaker(
             self.terms.caretaker,
             letters.name("doubt", queued),
-            lambda post: notice.may_have_come(post, about, times=lost[whom[0]].number),
+            lambda head: notice.may_have_come(head, about, times=lost[whom[0]].number),
             self.now(),
         )
 
@@ -141,9 +141,9 @@ class Settlement:
     def leave(self, stored: Stored, key: str) -> None:
         """Let the fetcher know that a message stays in the spool, whatever the reason."""
         self.spool.put_off(stored.number)
-        post = self._posts.get(stored.account)
-        if post is not None:
-            post.put(key, settled=False)
+        receipts = self._receipts.get(stored.account)
+        if receipts is not None:
+            receipts.put(key, settled=False)
 
     def blame(self, queued: QueuedMessage, why: str) -> None:
         """Remember that the receiver broke off at *queued*: later passes send it last, so that it blocks nobody."""
@@ -269,7 +269,7 @@ class Settlement:
         return self.letters.to_caretaker(
             self.terms.caretaker,
             letters.name("content", queued),
-            lambda post: notice.refused_for_content(post, about, dud=number),
+            lambda head: notice.refused_for_content(head, about, dud=number),
             self.now(),
         )
 
@@ -277,9 +277,9 @@ class Settlement:
         with self._lock:
             tally = self.tally(queued.account)
             setattr(tally, how, getattr(tally, how) + 1)
-        post = self._posts.get(queued.account)
-        if post is not None:
-            post.put(queued.key, settled=settled)
+        receipts = self._receipts.get(queued.account)
+        if receipts is not None:
+            receipts.put(queued.key, settled=settled)
         self.observer.message_settled(queued.label, how)
         words = b" | ".join(dict.fromkeys(words for _, words in verdicts.values()))
         LOG.info(

@@ -199,7 +199,7 @@ class Belief:
         """Take what TOP told of a message."""
         action, message = told.action, told.action.message
         entry = self._entries.get(message.key)
-        rules = self.given.limits.rules
+        rules = self.given.rules
         if entry is not None and plan.alike(entry, told.header, message.size):
             self._known(Met(message.key, self.recognition.confirm(message.key, message.size)), action)
         elif rules.max_size and message.size > rules.max_size:
@@ -239,18 +239,18 @@ class Belief:
         word = KEPT if kept else "" if sure else DOUBTED
         if word == DOUBTED:
             self.doubted.add(met.key)
-        what = (stored.number, stored.uid, stored.sha, stored.size, given.desk.now())
+        what = (stored.number, stored.uid, stored.sha, stored.size, given.now())
         given.journal.note(Spooled(self.account, met.key, *what, action.message.size, stored.header, stored.bare, word))
         self.pending[met.key] = Ready(action.message.number, stored.number)
         self.course.under_way[met.key] = stored.number
-        given.desk.hand_over(stored, met.key)
+        given.intake(stored, met.key)
 
     def _known(self, met: Met, action: Action) -> None:
         """Delete or leave a message that we had before."""
         entry = met.entry
         if self.recognition.ignoring:
             self.course.remark(IGNORING)
-        if entry is not None and plan.due(entry, self.given.limits.rules.keep, self.given.desk.now()):
+        if entry is not None and plan.due(entry, self.given.rules.keep, self.given.now()):
             self.deletions.add(entry.key, action.message.number)
         else:
             self.given.tally.left += 1
@@ -259,5 +259,5 @@ class Belief:
 
     def trouble(self, action: Action, why: str) -> None:
         """Remember that something went wrong at a message: it comes behind the others from now on. StorageError."""
-        self.given.journal.note(Trouble(self.account, action.message.key, why, self.given.desk.now()))
+        self.given.journal.note(Trouble(self.account, action.message.key, why, self.given.now()))
         self.given.journal.flush()

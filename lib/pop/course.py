@@ -1,11 +1,13 @@
 """What a session is given, and what the sessions of one account in one pass hand on from one to the next."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from lib.delivery.queued import Receipts
+from lib.halt import Halt
 from lib.pop.broken import Pace
-from lib.pop.plan import Limits, Turn
+from lib.pop.plan import Rules, Turn
 from lib.report.outcome import Observer, Tally
 from lib.store.journal import Journal
 from lib.store.spool import Spool, Stored
@@ -13,35 +15,32 @@ from lib.store.spool import Spool, Stored
 TOLD = 10  # words of a server that are kept; it may refuse a million messages
 
 
-class Desk(Protocol):
-    """What a fetcher needs of the pass around it."""
+class Limits(NamedTuple):
+    """What one session of many may take: pf_window, pf_smtp_timeout in seconds, and its share of what is in hand."""
 
-    def hand_over(self, stored: Stored, key: str) -> None:
-        """Take a spooled message to deliver; its fate comes by the post."""
-
-    def halted(self) -> bool:
-        """Say whether no further message is to be fetched: commit and leave."""
-
-    def may_linger(self) -> bool:
-        """Say whether the session may wait for verdicts; not over a line of ours."""
-
-    def share(self, most: int) -> int:
-        """Return how many of *most* messages this account may have in hand beside the others that are fetched."""
-
-    def now(self) -> float:
-        """Return seconds since the epoch."""
+    window: int
+    patience: float
+    in_hand: Callable[[], int]  # messages, at this moment
+    may_linger: bool  # wait for verdicts; not over a line of ours
 
 
 class Given(NamedTuple):
-    """What every session of a pass uses; *label*: what logs call the account."""
+    """What every session of a pass uses; *label*: what logs call the account.
+
+    *intake* takes a spooled message and its key, to be delivered; what becomes of it comes by *receipts*.
+    *halt* says when no further message is to be fetched; *now* returns seconds since the epoch.
+    """
 
     label: str
     journal: Journal
     spool: Spool
-    post: Receipts
-    desk: Desk
+    receipts: Receipts
+    intake: Callable[[Stored, str], None]
+    halt: Halt
+    now: Callable[[], float]
     observer: Observer
     tally: Tally
+    rules: Rules
     limits: Limits
 
 

@@ -21,8 +21,6 @@ from lib.pop.retrieval import Retrieval
 from lib.pop.session import Session
 from lib.store.journal_facts import Announced, Gone, Lasting, Left
 
-# Messages in hand at which fetching pauses until half are through; a line of ours waits for nobody.
-IN_HAND, IN_HAND_OURS = 100, 20_000
 # Servers close a session that says nothing for a minute (RFC 1939 says ten; few listen). Who waits for many verdicts
 # looks now and then what room the other accounts have left.
 NOOP_SECONDS, LOOK_SECONDS = 20.0, 0.2
@@ -70,10 +68,10 @@ class Fetch:
     def _begin(self) -> None:
         """Decide what is to be done with every message, and note what is known of the listing."""
         given, account = self.given, self.session.account
-        self._read_post()
+        self._read_receipts()
         here = Here(self.course.under_way.keys(), self.course.tried, top=b"TOP" in self.session.capabilities)
         entries, messages = given.journal.of(account.id), self.session.messages
-        done = plan.plan(messages, entries, given.limits.rules, given.desk.now(), here)
+        done = plan.plan(messages, entries, given.rules, given.now(), here)
         given.tally.listed = max(given.tally.listed, len(messages))
         given.tally.left = given.tally.oversize = 0
         if done.forgotten:
@@ -114,7 +112,7 @@ class Fetch:
                 tally.left += 1
                 tally.oversize += do is Do.REPORT
             if do is Do.REPORT and message.named and message.key not in entries:
-                given.journal.note(Left(account.id, message.key, message.size, given.desk.now()))
+                given.journal.note(Left(account.id, message.key, message.size, given.now()))
                 words = f"a message of {message.size} octets is over pf_max_size and stays on the server"
                 self.course.remark(words)
 
@@ -133,7 +131,7 @@ class Fetch:
             retrieval.ask_more(self._may_ask)
             if retrieval.waits:  # the last ones go with QUIT
                 self._deletions.ask_some()
-            more = retrieval.waits and not self.given.desk.halted()
+            more = retrieval.waits and not self.given.halt.halted
             if not dialogue.idle and (more or retrieval.unread):
                 self._step()
             elif retrieval.flight.unread or retrieval.at_rest:
@@ -144,7 +142,7 @@ class Fetch:
                 self._idle()  # the spool is full: the receiver is slower than the line
             else:
                 return
-            self._read_post()
+            self._read_receipts()
 
     def _come_to_rest(self) -> None:
         """Nothing is owed: believe what landed."""
@@ -174,19 +172,18 @@ class Fetch:
         self._retrieval.take(command, piece)
 
     def _may_ask(self) -> bool:
-        return not self.given.desk.halted() and self._has_room()
+        return not self.given.halt.halted and self._has_room()
 
     def _has_room(self) -> bool:
-        desk = self.given.desk
-        most = desk.share(IN_HAND) if desk.may_linger() else IN_HAND_OURS
+        most = self.given.limits.in_hand()
         self._surplus = len(self._pending) - (most // 2 if self._paused else most) + 1
         self._paused = self.given.spool.full or self._surplus > 0
         return not self._paused
 
     # --- settled ----------------------------------------------------------------------------------------------------
 
-    def _read_post(self) -> None:
-        for key, settled in self.given.post.take():
+    def _read_receipts(self) -> None:
+        for key, settled in self.given.receipts.take():
             self.course.under_way.pop(key, None)
             ready = self._pending.pop(key, None)
             if ready is None:
@@ -194,7 +191,7 @@ class Fetch:
             entry = self.given.journal.of(self.session.account.id).get(key)
             if not settled:
                 self._belief.spooled.append(ready.file)
-            elif entry is None or not plan.due(entry, self.given.limits.rules.keep, self.given.desk.now()):
+            elif entry is None or not plan.due(entry, self.given.rules.keep, self.given.now()):
                 self.given.tally.left += 1
             else:
                 self._deletions.add(key, ready.number, doubted=key in self._belief.doubted)
@@ -205,22 +202,22 @@ class Fetch:
         while time.monotonic() - began < NOOP_SECONDS:
             before = len(self._pending)
             enough = min(self._surplus, before) if more else before
-            self.given.post.wait(min(LOOK_SECONDS, NOOP_SECONDS), enough)
-            self._read_post()
-            if self.given.desk.halted() or (self._has_room() if more else len(self._pending) != before):
+            self.given.receipts.wait(min(LOOK_SECONDS, NOOP_SECONDS), enough)
+            self._read_receipts()
+            if self.given.halt.halted or (self._has_room() if more else len(self._pending) != before):
                 return
         self._deletions.ask_some()
         self.session.dialogue.ask(pop3.NOOP)
         self._hear_all()
 
     def _await_verdicts(self) -> None:
-        desk = self.given.desk
+        halt, limits = self.given.halt, self.given.limits
         waited, before = time.monotonic(), len(self._pending)
-        while self._pending and desk.may_linger() and not desk.halted():
+        while self._pending and limits.may_linger and not halt.halted:
             self._idle()
             if len(self._pending) < before:
                 waited, before = time.monotonic(), len(self._pending)
-            if time.monotonic() - waited > self.given.limits.patience:
+            if time.monotonic() - waited > limits.patience:
                 return
 
     # --- the end ----------------------------------------------------------------------------------------------------
@@ -228,13 +225,13 @@ class Fetch:
     def _leave(self) -> None:
         """Make sure of what is not settled, then delete what is, and QUIT."""
         given, belief, account = self.given, self._belief, self.session.account.id
-        self._read_post()
+        self._read_receipts()
         if belief.certainty is Certainty.PROBED:
             self._probe()
             self._await_verdicts()
-            self._read_post()
+            self._read_receipts()
         if not (self._retrieval.unfinished or self.course.more):
-            belief.recognition.looked_at_all(given.desk.now())
+            belief.recognition.looked_at_all(given.now())
         files = (*belief.spooled, *(ready.file for ready in self._pending.values()))
         if files:
             given.spool.sync(files)

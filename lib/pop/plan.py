@@ -66,14 +66,6 @@ class Rules(NamedTuple):
     max_messages: int = 0
 
 
-class Limits(NamedTuple):
-    """pf_window, pf_smtp_timeout (seconds) and the rules of what is left on the server."""
-
-    window: int
-    patience: float
-    rules: Rules
-
-
 # --- what is known, what is seen, what follows ------------------------------------------------------------------------
 
 

@@ -7,9 +7,9 @@ when all others are through. A refused login is never repeated.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple
 
 from lib.auth import proof
 from lib.config.settings import Account, Settings
@@ -29,11 +29,11 @@ from lib.errors import (
 from lib.halt import Halt
 from lib.pop import naming
 from lib.pop.broken import Pace
-from lib.pop.course import Course, Given
+from lib.pop.course import Course, Given, Limits
 from lib.pop.entrance import Entrance
 from lib.pop.fetch import Fetch
 from lib.pop.naming import Named, Naming
-from lib.pop.plan import Limits, Rules, Turn
+from lib.pop.plan import Rules, Turn
 from lib.pop.session import Session
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Observer, Tally
@@ -42,51 +42,38 @@ from lib.store.state import AccountState
 
 LOG = logging.getLogger("popfetch.fetch")
 SESSIONS = 3
+# Messages in hand at which fetching pauses until half are through; a line of ours waits for nobody.
+IN_HAND, IN_HAND_OURS = 100, 20_000
 LEAST_SHARE = 4  # messages that an account may have in hand, however many others are fetched
 
 
-class Heir(Protocol):
-    """Who finds out whether an account is an earlier one."""
+class Shared(NamedTuple):
+    """What all polls of a pass use. *intake* takes a spooled message, its key and origin, to be delivered."""
 
-    def adopt(self, account: Account, listed: Mapping[bytes, int]) -> None:
-        """Let an account that the journal does not know be the earlier one that its listing shows it to be."""
-
-
-class Around(Protocol):
-    """What a poll needs of the pass around it."""
-
+    settings: Settings
     settlement: Settlement
-    line_is_ours: bool
+    halt: Halt
+    observer: Observer
+    intake: Callable[[Stored, str, Origin], None]
+    adopt: Callable[[Account, Mapping[bytes, int]], None]  # lets it be the earlier account that its listing shows
+    let_in: Callable[[Account], None]  # its server has let it in
+    in_hand: Callable[[], int]  # messages that one account may have in hand at this moment
+    may_linger: bool  # sessions may wait for verdicts
 
-    @property
-    def halt(self) -> Halt:
-        """What ends the pass."""
 
-    @property
-    def fetching(self) -> int:
-        """How many accounts are fetched at this moment, at most."""
-
-    @property
-    def successors(self) -> Heir:
-        """Return who finds out whether an account is an earlier one."""
-
-    def take_in(self, stored: Stored, key: str, origin: Origin) -> None:
-        """Take a spooled message to deliver."""
-
-    def let_in(self, account: Account) -> None:
-        """Take note that its server has let *account* in."""
+def share(fetching: int, *, ours: bool) -> int:
+    """Return how many messages each of *fetching* accounts may have in hand; a line of *ours* waits for nobody."""
+    return IN_HAND_OURS if ours else max(IN_HAND // max(fetching, 1), LEAST_SHARE)
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Poll:
-    """One account's turn; the Desk of its fetcher."""
+    """One account's turn."""
 
     account: Account
-    settings: Settings
-    post: Receipts
+    shared: Shared
+    receipts: Receipts
     memory: AccountState
-    around: Around
-    observer: Observer
     origin: Origin
     tally: Tally = field(default_factory=Tally)
     warnings: list[str] = field(default_factory=list)
@@ -96,48 +83,30 @@ class Poll:
 
     @property
     def _command(self) -> str:
-        return self.around.settlement.letters.command
-
-    def hand_over(self, stored: Stored, key: str) -> None:
-        """See Desk."""
-        self.around.take_in(stored, key, self.origin)
-
-    def halted(self) -> bool:
-        """See Desk."""
-        return self.around.halt.halted
-
-    def may_linger(self) -> bool:
-        """See Desk."""
-        return not self.around.line_is_ours
-
-    def share(self, most: int) -> int:
-        """See Desk."""
-        return max(most // max(self.around.fetching, 1), LEAST_SHARE)
-
-    def now(self) -> float:
-        """See Desk."""
-        return self.around.settlement.now()
+        return self.shared.settlement.letters.command
 
     def run(self) -> AccountOutcome:
         """Drain the account; every PopfetchError ends in the outcome, none comes out."""
         began = time.monotonic()
         error: PopfetchError | None = None
         try:
-            if self.around.settlement.journal.held(self.account.id):
+            if self.shared.settlement.journal.held(self.account.id):
                 raise StorageError(f"{self.account.name}: held until --reset, for the journal is damaged")
-            self._sessions(proof.reveal(self.account, self.settings, self._command, self.around.halt.begun))
+            self._sessions(proof.reveal(self.account, self.shared.settings, self._command, self.shared.halt.begun))
             if self._course.complaints:
                 error = self._told(AccountError("; ".join(self._course.complaints[:3])))
             elif self._course.unfinished:
                 error = self._cut_short()
         except PopfetchError as trouble:
             if isinstance(trouble, LoginError) and self._entered:
-                proof.refused(self.account, self.settings, self._command)
-            cut = self._course.unfinished = isinstance(trouble, ConnectionLostError | StoppedError) and self.halted()
+                proof.refused(self.account, self.shared.settings, self._command)
+            cut = self._course.unfinished = (
+                isinstance(trouble, ConnectionLostError | StoppedError) and self.shared.halt.halted
+            )
             error = self._cut_short() if cut else self._told(trouble)
         for warning in self.warnings:
             LOG.warning("%s", log.line("account", account=self.account.name, warning=warning))
-        self.observer.account_ended(self.account.name, error)
+        self.shared.observer.account_ended(self.account.name, error)
         return AccountOutcome(
             self.account.id,
             self.account.name,
@@ -149,7 +118,7 @@ class Poll:
         )
 
     def _cut_short(self) -> PopfetchError | None:
-        why = self.around.halt.told
+        why = self.shared.halt.told
         return why and AccountError(f"{self.account.name}: {why}")
 
     def _told(self, error: PopfetchError) -> PopfetchError:
@@ -162,12 +131,12 @@ class Poll:
 
     def _sessions(self, word: str) -> None:
         course, memory = self._course, self.memory
-        course.unfinished = self.halted()
+        course.unfinished = self.shared.halt.halted
         course.sizes_lie = memory.sizes_lie
         self._entered = True
-        entrance = Entrance(self.account, word, self.settings, memory, self.around.halt.begun)
+        entrance = Entrance(self.account, word, self.shared.settings, memory, self.shared.halt.begun)
         for left in reversed(range(SESSIONS)):
-            if self.halted():
+            if self.shared.halt.halted:
                 return
             before = self._gains
             try:
@@ -175,7 +144,7 @@ class Poll:
             except (ConnectionLostError, ProtocolError) as error:
                 entrance.note(error)
                 promising = course.again or self._gains > before
-                if not left or not promising or self.halted():
+                if not left or not promising or self.shared.halt.halted:
                     raise
                 course.turn = Turn.NOW
             else:
@@ -192,34 +161,45 @@ class Poll:
         return self.tally.fetched + self.tally.deleted
 
     def _session(self, entrance: Entrance) -> None:
-        settings, course = self.settings, self._course
+        course = self._course
         course.more = course.again = False
         session = entrance.open(lockstep=course.pace is Pace.LOCKSTEP)
-        self.around.let_in(self.account)
+        self.shared.let_in(self.account)
         try:
             self._enter(session)
         except BaseException:
             session.close()
             raise
-        rules = Rules(self.account.keep, settings.pf_max_size, settings.pf_max_messages)
-        limits = Limits(settings.pf_window, settings.pf_smtp_timeout, rules)
-        stores = self.around.settlement
-        given = Given(
-            self.account.name, stores.journal, stores.spool, self.post, self, self.observer, self.tally, limits
-        )
         try:
-            Fetch(session, given, course).drain()
+            Fetch(session, self._given(), course).drain()
         finally:
             self.warnings.extend(one for one in course.remarks if one not in self.warnings)
             self._log(session)
 
+    def _given(self) -> Given:
+        shared, settings = self.shared, self.shared.settings
+        stores, origin = shared.settlement, self.origin
+        return Given(
+            self.account.name,
+            stores.journal,
+            stores.spool,
+            self.receipts,
+            lambda stored, key: shared.intake(stored, key, origin),
+            shared.halt,
+            stores.now,
+            shared.observer,
+            self.tally,
+            Rules(self.account.keep, settings.pf_max_size, settings.pf_max_messages),
+            Limits(settings.pf_window, settings.pf_smtp_timeout, shared.in_hand, shared.may_linger),
+        )
+
     def _enter(self, session: Session) -> None:
-        session.wire.stop = self.around.halt.overdue  # from here on there may be something to commit
+        session.wire.stop = self.shared.halt.overdue  # from here on there may be something to commit
         protocol = "POP3S" if session.wire.encrypted else "POP3"
         self.origin = self.origin._replace(ip=session.wire.address, protocol=protocol)
         self.warnings.extend(one for one in session.warnings if one not in self.warnings)
         self._look_at_names(session.naming)
-        self.around.successors.adopt(self.account, {one.uid: one.size for one in session.messages if one.uid})
+        self.shared.adopt(self.account, {one.uid: one.size for one in session.messages if one.uid})
 
     def _look_at_names(self, names: Naming) -> None:
         """Remember what the first listing says of UIDs; AccountError where nothing may be fetched without."""

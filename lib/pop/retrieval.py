@@ -56,7 +56,7 @@ class Retrieval:
     def begin(self, done: Plan, actions: Iterable[Action]) -> None:
         """Take what is to be asked for."""
         self._queue = deque(actions)
-        kept = bool(self.given.limits.rules.keep)
+        kept = bool(self.given.rules.keep)
         self.belief.recognition.remember(done, self.course.under_way, kept=kept)
         self.flight.begin()
 

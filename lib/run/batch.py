@@ -17,7 +17,7 @@ from lib.delivery.queued import Receipts
 from lib.delivery.settle import Settlement
 from lib.errors import PopfetchError, StoppedError, ThreadError, UnreachableError
 from lib.halt import Deadline, Halt
-from lib.pop.poll import Poll
+from lib.pop.poll import Poll, Shared, share
 from lib.report import log
 from lib.report.outcome import AccountOutcome, Observer, Tally
 from lib.run import due
@@ -216,14 +216,27 @@ class Batch:
             return AccountOutcome(account.id, account.name, Tally(), 0.0, self.ending.bug(error))
         return None
 
-    def let_in(self, account: Account) -> None:
+    def _let_in(self, account: Account) -> None:
         """Take note that the server of *account* has let it in."""
         if self._turns is not None:
             self._turns.let_in(account)
 
     def _poll(self, account: Account) -> AccountOutcome:
-        post = self.ending.posts[account.id] = Receipts()
-        self.settlement.expect(account.id, post)
+        receipts = self.ending.receipts[account.id] = Receipts()
+        self.settlement.expect(account.id, receipts)
         memory = self.memories.setdefault(account.id, AccountState())
         memory.last_poll = self.settlement.now()
-        return Poll(account, self.settings, post, memory, self, self.observer, self.origin(account.id)).run()
+        return Poll(account, self._shared(), receipts, memory, self.origin(account.id)).run()
+
+    def _shared(self) -> Shared:
+        return Shared(
+            self.settings,
+            self.settlement,
+            self.halt,
+            self.observer,
+            self.take_in,
+            self.successors.adopt,
+            self._let_in,
+            lambda: share(self.fetching, ours=self.line_is_ours),
+            may_linger=not self.line_is_ours,
+        )

@@ -31,7 +31,7 @@ class Ending:
     queue: DeliveryQueue
     journal: Journal
     complaints: list[PopfetchError] = field(default_factory=list)
-    posts: dict[str, Receipts] = field(default_factory=dict)  # of the fetchers, by account
+    receipts: dict[str, Receipts] = field(default_factory=dict)  # of the fetchers, by account
     changed: Event = field(default_factory=Event)  # something that the first thread should look at
     _synced: float = 0.0
 
@@ -65,6 +65,6 @@ class Ending:
 
     def wake(self) -> None:
         """Have everybody look whether the pass is halted."""
-        for post in list(self.posts.values()):
-            post.nudge()
+        for one in list(self.receipts.values()):
+            one.nudge()
         self.changed.set()

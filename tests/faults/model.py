@@ -11,7 +11,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from lib.config.settings import KEEP_FOREVER, Account, Secret, Settings
 from lib.delivery.envelope import OURS, Moment, envelope, origins
@@ -20,13 +20,14 @@ from lib.delivery.queued import DeliveryAttempt, DeliveryRequest, Receipts
 from lib.delivery.settle import Defaults as Ends
 from lib.delivery.settle import Settlement
 from lib.errors import ConnectionLostError, ProtocolError, SafetyNetError
+from lib.halt import Halt
 from lib.net.dialogue import Dialogue
 from lib.net.wire import Wire
 from lib.pop import deletions, fetch, pop3
 from lib.pop.broken import Pace
-from lib.pop.course import Course, Given
+from lib.pop.course import Course, Given, Limits
 from lib.pop.fetch import Fetch
-from lib.pop.plan import Limits, Listed, Rules, Turn
+from lib.pop.plan import Listed, Rules, Turn
 from lib.pop.poll import SESSIONS
 from lib.pop.pop3 import Body, Capabilities, StatusLine
 from lib.pop.session import Session, SessionTerms
@@ -322,7 +323,7 @@ class World:
             try:
                 place.bury_corrupt(settlement)
                 for stored, key in place.found:
-                    self.hand_over(stored, key)
+                    self._intake(stored, key)
                 while self._requests and not self._halted:
                     self._deliver()
                 if self._again:
@@ -339,13 +340,13 @@ class World:
         """Do what a poll does: further sessions while there is more, or where one broke that had fetched something."""
         if self._halted or self._settlement.journal.held(account.id):
             return
-        tally, course, post = Tally(), Course(), Receipts()
-        self._settlement.expect(account.id, post)
+        tally, course, receipts = Tally(), Course(), Receipts()
+        self._settlement.expect(account.id, receipts)
         for _ in range(SESSIONS):
             before = tally.fetched + tally.deleted
             course.more = course.again = False
             try:
-                self._session(account, course, self._given(account, tally, post), breaks)
+                self._session(account, course, self._given(account, tally, receipts), breaks)
             except (ConnectionLostError, ProtocolError):
                 if tally.fetched + tally.deleted == before and not course.again:
                     return
@@ -356,10 +357,23 @@ class World:
                 course.turn = Turn.ALONE
             breaks = None if self.tape.next(2) else breaks
 
-    def _given(self, account: Account, tally: Tally, post: Receipts) -> Given:
-        limits = Limits(100, 0.0, Rules(KEEP_FOREVER if self.ways.keep else 0))
+    def _given(self, account: Account, tally: Tally, receipts: Receipts) -> Given:
+        stores = self._settlement
+        rules = Rules(KEEP_FOREVER if self.ways.keep else 0)
+        limits = Limits(100, 0.0, lambda: 100, may_linger=self.tape.next(4) != 3)
+        halt = cast(Halt, self)
         return Given(
-            account.name, self._settlement.journal, self._settlement.spool, post, self, Unobserved(), tally, limits
+            account.name,
+            stores.journal,
+            stores.spool,
+            receipts,
+            self._intake,
+            halt,
+            self.now,
+            Unobserved(),
+            tally,
+            rules,
+            limits,
         )
 
     def _session(self, account: Account, course: Course, given: Given, breaks: int | None) -> None:
@@ -367,19 +381,12 @@ class World:
         box = Box(account, session, Line(session, self, breaks), self.ways, ahead=course.pace is Pace.AHEAD)
         Fetch(box, given, course).drain()
 
+    @property
     def halted(self) -> bool:
-        """See Desk."""
+        """See Halt, of which a fetcher asks nothing else."""
         return self._halted
 
-    def share(self, most: int) -> int:
-        return most
-
-    def may_linger(self) -> bool:
-        """See Desk."""
-        return self.tape.next(4) != 3
-
-    def hand_over(self, stored: Stored, key: str) -> None:
-        """See Desk."""
+    def _intake(self, stored: Stored, key: str) -> None:
         settlement, origin = self._settlement, self._origin(stored.account)
         moment = Moment(self.now(), time.monotonic())
         queued = envelope(stored, key, origin, settlement.journal.of(stored.account).get(key), moment)
