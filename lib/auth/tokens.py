@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
@@ -20,6 +21,7 @@ from lib.auth.oauth import InvalidGrantError, Token
 from lib.config.oauth import Oauth, Provider
 from lib.config.values import Secret
 from lib.errors import AccountError, LoginError, StorageError
+from lib.halt import Deadline, Stop, never
 from lib.net.https import HttpReply
 from lib.store import ownfile
 from lib.visible import hide, visible
@@ -27,6 +29,7 @@ from lib.visible import hide, visible
 FOLDER = "popfetch_tokens.d"
 SCHEMA = 1
 LOCK_SECONDS = 90.0  # somebody else renews it; three requests' time
+LOOK_SECONDS = 0.05
 ROOM = 32 << 10  # octets of a token file: Microsoft's tokens are 2 to 5 KB each
 USABLE = 30  # seconds that an access token must last to be used when its renewal failed
 ENDPOINTS = ("authorize", "token", "device", "register")
@@ -55,6 +58,8 @@ class Tokens:
         self, folder: Path, known: Mapping[str, Oauth], post: PostForm, now: Callable[[], float], login: str
     ) -> None:
         """*post* asks a provider; *login* is the command that logs in, the name still to be put behind it."""
+        self.stop: Stop = never
+        """Ends a wait for somebody else who renews a token at this moment."""
         self._folder = folder
         self._known = known
         self._post = post
@@ -66,7 +71,8 @@ class Tokens:
     def access(self, name: str, user: str, reveal: Callable[[Secret], str]) -> str:
         """Return an access token for the mailbox *user*.
 
-        LoginError: log in again, or mend the settings. AccountError: not now. StorageError, SettingsError.
+        LoginError: log in again, or mend the settings. AccountError: not now. StorageError, SettingsError, and
+        StoppedError.
         """
         it = self._known[name]
         with self._locking:
@@ -156,11 +162,16 @@ class Tokens:
             self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self._path(it, user).with_suffix(".lock")
         os.close(ownfile.open_own(path, create=True))  # refuses what is planted
-        lock = FileLock(path, timeout=LOCK_SECONDS)
+        lock = FileLock(path)
         try:
-            lock.acquire()
-        except Timeout:
-            raise AccountError(f"another pass has been renewing oauth={it.name} for {LOCK_SECONDS:.0f} s") from None
+            for seconds in Deadline.after(LOCK_SECONDS, self.stop).slices():
+                try:
+                    lock.acquire(timeout=0)
+                    break
+                except Timeout:
+                    time.sleep(min(seconds, LOOK_SECONDS))
+            else:
+                raise AccountError(f"another pass has been renewing oauth={it.name} for {LOCK_SECONDS:.0f} s")
         except OSError as error:
             raise ownfile.trouble(error, path) from error
         try:

@@ -6,7 +6,6 @@ Every wait has a limit. What is printed is what a person must do, and nothing of
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from lib.auth import oauth
@@ -26,21 +25,21 @@ AGAIN = "the provider gave no refresh token, so this login ends soon; see scope=
 
 
 class Request(NamedTuple):
-    """What every request needs: the client's secret, how a form is sent, further CAs."""
+    """What every request needs: the client's secret, how a form is sent, and anything else."""
 
     secret: str
     post: Callable[[str, Any], https.HttpReply]
-    authorities: Path | None
+    how: https.Asking
 
 
 def log_in(plan: Configuration, name: str, command: str) -> Exit:
     """Log in for the pf_oauth line *name*; *command* is how this is called. Raises PopfetchError."""
     it = _line(plan, name)
-    authorities = plan.settings.pf_tls_ca
+    how = https.Asking(plan.settings.pf_tls_ca)
     folder = plan.settings.work_path / FOLDER
 
     def post(url: str, form: Any) -> https.HttpReply:
-        return https.post(url, form, authorities)
+        return https.post(url, form, how)
 
     tokens = Tokens(folder, {it.name: it}, post, time.time, command)
     if it.flow == "client":
@@ -50,8 +49,8 @@ def log_in(plan: Configuration, name: str, command: str) -> Exit:
         return Exit.OK
     tokens.room(it.name)
     secret = password.reveal(it.client_secret) if it.client_secret else ""
-    asked = Request(secret, post, authorities)
-    it = _found_out(it, authorities)
+    asked = Request(secret, post, how)
+    it = _found_out(it, how)
     with_browser = it.flow == "browser" or not it.provider.device
     it, token = _by_browser(it, asked) if with_browser else _by_device(it, asked)
     endpoints = tuple((one, getattr(it.provider, one)) for one in ENDPOINTS)
@@ -70,14 +69,14 @@ def _line(plan: Configuration, name: str) -> Oauth:
     return known[name]
 
 
-def _found_out(it: Oauth, authorities: Path | None) -> Oauth:
+def _found_out(it: Oauth, how: https.Asking) -> Oauth:
     """Return *it* with the endpoints that its issuer tells of."""
     if not it.provider.discover:
         return it
     trouble: AccountError | None = None
     for url in oauth.well_known(it.issuer):
         try:
-            answer = https.get(url, authorities)
+            answer = https.get(url, how)
             if answer.status == 200:
                 return it._replace(provider=oauth.discovered(it.provider, it.issuer, answer))
         except AccountError as error:
@@ -85,20 +84,20 @@ def _found_out(it: Oauth, authorities: Path | None) -> Oauth:
     raise trouble or AccountError(f"{visible(it.issuer)} tells nothing of itself (RFC 8414): see issuer= of {it.place}")
 
 
-def _registered(it: Oauth, redirects: list[str], authorities: Path | None) -> Oauth:
+def _registered(it: Oauth, redirects: list[str], how: https.Asking) -> Oauth:
     """Return *it* with a client_id, asked for where the issuer registers anybody (RFC 7591)."""
     if it.client_id:
         return it
     if not it.provider.register:
         raise SettingsError(f"{it.place}: pf_oauth {it.name} has no client_id=, and its issuer registers nobody")
-    answer = https.post_json(it.provider.register, oauth.registration(redirects), authorities)
+    answer = https.post_json(it.provider.register, oauth.registration(redirects), how)
     if not answer.text("client_id"):
         raise AccountError(f"the issuer does not register this program: {oauth.told(answer)}; see client_id=")
     return it._replace(client_id=answer.text("client_id"))
 
 
 def _by_device(it: Oauth, asked: Request) -> tuple[Oauth, Token]:
-    it = _registered(it, [], asked.authorities)
+    it = _registered(it, [], asked.how)
     begun = oauth.code(asked.post(it.provider.device, oauth.device(it)))
     hide(begun.code)
     console.say(f"Open {visible(begun.address)} in any browser, on any machine, and type {visible(begun.user_code)}")
@@ -126,7 +125,7 @@ def _polled(it: Oauth, begun: Device, asked: Request) -> Token:
 def _by_browser(it: Oauth, asked: Request) -> tuple[Oauth, Token]:
     loopback = Loopback()
     try:
-        it = _registered(it, [loopback.address], asked.authorities)
+        it = _registered(it, [loopback.address], asked.how)
         begun = oauth.browser(it, loopback.address)
         console.say(f"Open this in a browser:\n\n    {begun.address}\n")
         console.say(f"A browser on another machine ends at an address that begins with {loopback.address}")

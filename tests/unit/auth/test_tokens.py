@@ -3,11 +3,13 @@
 import json
 import stat
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +18,7 @@ from lib.auth.oauth import Token
 from lib.auth.tokens import FOLDER, StoredToken, Tokens, decoded, encoded
 from lib.config.oauth import Oauth, parse
 from lib.config.values import Secret
-from lib.errors import AccountError, LoginError, StorageError
+from lib.errors import AccountError, LoginError, StoppedError, StorageError
 from lib.net.https import HttpReply, ServerUnavailableError
 from lib.store import ownfile
 
@@ -283,3 +285,57 @@ def test_any_file_is_read_or_refused(octets: bytes) -> None:
         decoded(octets)
     except (ValueError, KeyError, TypeError, AttributeError):
         return
+
+
+# --- at the same time, and for long ----------------------------------------------------------------------------------
+
+
+def test_passes_at_the_same_time_and_a_login_renew_once_and_end_with_what_works(place: Place) -> None:
+    place.logged_in()
+    place.now += 3600
+    start, found = Barrier(9), []
+    place.provider.says = lambda: time.sleep(0.05)
+
+    def one_pass() -> None:
+        start.wait()
+        found.append(place.tokens().access("work", "anna", reveal))  # a Tokens a process
+
+    def login() -> None:
+        start.wait()
+        place.tokens().keep("work", StoredToken(Token("of the login", place.now + 3600, "r-login", place.now)))
+
+    threads = [*(Thread(target=one_pass) for _ in range(8)), Thread(target=login)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(place.provider.asked) <= 1
+    assert set(found) <= {"a1", "of the login"}
+    assert place.stored.token.refresh == "r-login"
+
+
+def test_a_signal_ends_the_wait_for_who_renews_at_this_moment(place: Place) -> None:
+    place.logged_in()
+    place.now += 3600
+    found = place.tokens()
+    found.stop = lambda: True
+    with FileLock(place.folder / "work.lock"), pytest.raises(StoppedError):
+        found.access("work", "anna", reveal)
+    assert place.provider.asked == []
+
+
+@pytest.mark.parametrize(
+    ("minutes", "passes", "renewals"),
+    [
+        (72, 200, 199),  # ten days; every pass comes after the hour is over, but the first
+        (20, 720, 239),  # every third
+        (5, 288, 23),  # a day: renewed with less than five minutes left, so at 60 minutes and not at 55
+        (56, 257, 256),
+    ],
+)
+def test_no_renewal_more_than_needed(place: Place, minutes: int, passes: int, renewals: int) -> None:
+    place.logged_in()
+    for number in range(passes):
+        place.now = NOW + number * minutes * 60
+        place.tokens().access("work", "anna", reveal)
+    assert len(place.provider.asked) == renewals
