@@ -31,7 +31,6 @@ LOG = logging.getLogger("popfetch.deliver")
 OF_THE_MESSAGE = {Then.OUT_OF_STEP, Then.BREAK_OFF, Then.DEFER_MESSAGE, Then.IN_DOUBT}
 # After these nothing may be said, QUIT included: it might be taken for content.
 MUTE = {Then.OUT_OF_STEP, Then.IN_DOUBT}
-WORN = {Then.USED_UP, Then.NEXT_SENDER}
 BREAKS = {Then.OUT_OF_STEP, Then.BREAK_OFF}
 NOTHING: frozenset[bytes] = frozenset()
 
@@ -48,7 +47,7 @@ class Deliver:
         self._announced: deque[Transaction] = deque()
         self._in_hand: Transaction | None = None
         self._limit = 0  # messages that this connection may carry
-        self._left = False  # the one before took mail, or was ended by us
+        self._behind_one = session.connected  # of ours, which the receiver may still count
 
     def run(self) -> None:
         """Carry delivery requests until there are no more.
@@ -107,14 +106,15 @@ class Deliver:
         """See to it that there is a connection that takes a message. ReceiverError, StoppedError."""
         session = self._session
         if session.connected and (self._worn or session.spoilt):
-            self._left = self._worn or session.taken > 0
             session.close()
         if not session.connected:
-            if self._left and not self._health.others(session):
+            if self._behind_one and not self._health.others(session):
                 session.reopen()
             else:
                 session.open()
+            self._behind_one = True
         if not session.begun:
+            self._health.works(session)
             self._limit = self._health.limit()
 
     @property
@@ -182,7 +182,6 @@ class Deliver:
         session = self._session
         self._announced.popleft()
         if transaction.closes:
-            self._left = session.taken > 0 or (transaction.end.then in WORN and not transaction.end.text)
             if transaction.end.then in MUTE:
                 session.abandon()
             else:

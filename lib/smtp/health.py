@@ -31,6 +31,7 @@ class Health:
         self._lock = Lock()
         self._learned = learned
         self._alive: set[object] = set()  # connections that are open or being opened
+        self._working: set[object] = set()  # those of them that were greeted
         self._row: set[tuple[str, str]] = set()  # messages that failed since one was taken
         self._proofs: dict[int, int] = {}
         self._probed = False
@@ -45,15 +46,21 @@ class Health:
         with self._lock:
             self._alive.add(connection)
 
+    def works(self, connection: object) -> None:
+        """Note that *connection* was opened: the receiver takes mail over it."""
+        with self._lock:
+            self._working.add(connection)
+
     def ended(self, connection: object) -> None:
         """Note that *connection* carries nothing any more, whatever the reason."""
         with self._lock:
             self._alive.discard(connection)
+            self._working.discard(connection)
 
     def others(self, connection: object) -> bool:
-        """Say whether another connection works, or may yet."""
+        """Say whether another connection works; one that is being opened may be refused."""
         with self._lock:
-            return bool(self._alive - {connection})
+            return bool(self._working - {connection})
 
     def down(self) -> bool:
         """Say, once, that the receiver is down; asked when a connection was refused: it is when no other one works."""

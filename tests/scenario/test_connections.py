@@ -150,6 +150,40 @@ def test_a_further_connection_that_is_refused_before_the_first_is_greeted_stops_
     assert spooled(work) == []
 
 
+def test_a_message_at_which_the_only_one_is_closed_goes_behind_the_others(
+    conf: Conf, run_pass: RunPass, work: Path
+) -> None:
+    given = Signals().given()
+    taken = "C: DATA\nS: 354 go on\nC. [{}]\nS: 250 taken\n"
+    smtp = f"""
+        {GREETED}
+        C: MAIL FROM:<>
+        -- call busy
+        -- call second_is_refused
+        S: 421 too many errors
+        C: QUIT
+        == also
+        S: 421 too many connections from you
+        C: QUIT
+        -- call refused
+        == next
+        S: 421 too many connections from you
+        C: QUIT
+        == next
+        {GREETED}
+        {ENVELOPE}
+        {taken.format("two")}
+        {ENVELOPE}
+        {taken.format("one")}
+        C: QUIT
+    """
+    pop = f"{POP}\nC* DELE *\nS: +OK\nC* DELE *\nS: +OK\nC: QUIT\nS: +OK"
+    with peer(pop, given=given) as p, peer(smtp, given=given) as mx:
+        path = conf(account(p.port, "to=b@example.org"), pf_smtp_server=f"127.0.0.1:{mx.port}")
+        assert run_pass(path) == (0, "", "")
+    assert spooled(work) == []
+
+
 def test_when_no_connection_works_any_more_it_is_the_receiver(conf: Conf, run_pass: RunPass, work: Path) -> None:
     given = Signals().given()
     smtp = f"""
@@ -164,10 +198,8 @@ def test_when_no_connection_works_any_more_it_is_the_receiver(conf: Conf, run_pa
         S: 421 too many connections from you
         C: QUIT
         -- call refused
-        == next
-        S: 421 I am going down
-        C: QUIT
     """
+    smtp += "== next\nS: 421 I am going down\nC: QUIT\n" * 4
     with peer(f"{POP}\nC: QUIT\nS: +OK", given=given) as p, peer(smtp, given=given) as mx:
         path = conf(account(p.port, "to=b@example.org"), pf_smtp_server=f"127.0.0.1:{mx.port}")
         code, _, err = run_pass(path)

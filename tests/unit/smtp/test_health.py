@@ -39,7 +39,10 @@ def test_it_is_not_down_while_another_is_open_or_being_opened() -> None:
     health = Health()
     health.opens("one")
     health.opens("two")
+    assert not health.others("one")  # it may yet be refused
+    health.works("two")
     assert health.others("one")
+    assert not health.others("two")
     health.ended("two")
     assert not health.down()
     assert not health.others("one")
