@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lib.config import values
+from lib.config import hosts, values
 from lib.config.values import POP_PORT, POPS_PORT, Account, HostPort, Secret, Tls
 from lib.visible import visible
 
@@ -169,6 +169,8 @@ def doubts(account: Account) -> Iterator[str]:
         yield f"port {POPS_PORT} speaks TLS from the start; better: tls=implicit, or another port"
     if account.port == POP_PORT and account.tls is Tls.IMPLICIT:
         yield f"port {POP_PORT} does not speak TLS from the start; better: tls=starttls, or port {POPS_PORT}"
+    if words := hosts.missing(account):
+        yield words
     if account.pin and account.tls is Tls.AUTO:
         yield "pin= is looked at only if the server offers STLS; better: tls=starttls, which takes nothing else"
 

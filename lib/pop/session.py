@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lib.auth import sasl
+from lib.config import hosts
 from lib.config.password import octets
 from lib.config.settings import Account, Tls
 from lib.errors import (
@@ -291,7 +292,7 @@ class Session:
         if self.account.oauth:
             settings = f"user, and pf_oauth {self.account.oauth},"
         words = visible(text) + (f"; {told}" if told else "")
-        hint = "" if self.account.oauth else mechanism.instead(self.capabilities)
+        hint = "" if self.account.oauth else mechanism.instead(self.capabilities) or hosts.refused(self.account.host)
         if not hint and self._how in mechanism.SCRAM and self.account.auth == "auto" and self.wire.encrypted:
             hint = f" (where the server keeps no {self._how.upper()} for this user, auth=plain helps)"
         raise LoginError(f"login refused ({words}): check {settings} in {self.account.place}{hint}")
