@@ -3,7 +3,7 @@
 
     popfetch_batch.py [-i dmail.conf] [--test | --scheduled | --check | --dry-run | --status | --help ...]
 
-README.md tells all. This file tells one pass, in the order in which it happens.
+README.md and docs/ tell all. This file tells one pass, in the order in which it happens.
 """
 
 import gc

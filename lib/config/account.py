@@ -198,7 +198,7 @@ def far(host: str) -> bool:
 
 
 def options_markdown() -> str:
-    """Return the README's table of pf_user options: option, value, meaning."""
+    """Return the table of docs/settings.md with pf_user options: option, value, meaning."""
     lines = ["| option | value | meaning |", "|---|---|---|"]
     lines += [f"| `{name}=` | {option.allowed} | {option.meaning} |" for name, option in OPTIONS.items()]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
 """THE table: every setting of dmail.conf, declared once as a field of Settings. Pure.
 
 A field's name is the setting's name; its row says how text becomes a value, what is allowed, the default and, in a
-sentence, what it is for. The parser, --check, the README and the tests walk the same rows.
+sentence, what it is for. The parser, --check, the docs and the tests walk the same rows.
 """
 
 import re
@@ -315,7 +315,7 @@ def misspelt(name: str) -> str:
 
 
 def table_markdown() -> str:
-    """Return the README's table of settings: name, value, default, meaning."""
+    """Return the table of docs/settings.md of settings: name, value, default, meaning."""
     lines = ["| name | value | default | meaning |", "|---|---|---|---|"]
     for row in rows():
         name = row.name + "".join(f" ({old})" for old in row.old) + (", a line each" if row.many else "")

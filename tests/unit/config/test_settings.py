@@ -24,7 +24,7 @@ def test_every_row_says_what_it_means_and_allows(row: Row) -> None:
     assert len(row.meaning) > 8
     assert row.allowed
     assert row.default
-    assert not set("|\n") & set(row.meaning + row.allowed + row.default), "it stands in a table of the README"
+    assert not set("|\n") & set(row.meaning + row.allowed + row.default), "it stands in a table of docs/settings.md"
 
 
 @pytest.mark.parametrize("row", NUMBERS, ids=ids(NUMBERS))
