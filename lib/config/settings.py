@@ -208,7 +208,7 @@ class Settings(NamedTuple):
         0,
         3600,
         "seconds",
-        "the wait before the one further try when no server answers over a line that is somebody else's",
+        "the wait before the second and last try when no server answers over a line that another program opened",
         "pf_wait",
     )
     pf_isinterval: bool = _flag("ras_timer counts from the end of a pass instead of its start")
