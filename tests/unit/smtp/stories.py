@@ -271,8 +271,8 @@ class Office:
         self._behind: deque[DeliveryRequest] = deque()
         self.finals: Counter[bytes] = Counter()
 
-    def make_pass(self, mood: Mood) -> str:
-        """Make one pass; return why the receiver took nothing more, "" if it is through."""
+    def begin(self, mood: Mood) -> tuple[Receiver, Health]:
+        """Queue what waits, as a pass does; return the receiver, and what is known of it."""
         self.finals.clear()
         self._requests.clear()
         self._behind.clear()
@@ -281,7 +281,11 @@ class Office:
                 request = _request(self.letters[name], tuple(left), self.tried[name])
                 (self._behind if request.tried is Tried.BROKE else self._requests).append(request)
         way = Receiver(HostPort("mx", 25), mood.lmtp, Tls.OFF, None, None, 600.0, "us.example", SPARE)
-        health = Health(self.learned)
+        return way, Health(self.learned)
+
+    def make_pass(self, mood: Mood) -> str:
+        """Make one pass; return why the receiver took nothing more, "" if it is through."""
+        way, health = self.begin(mood)
         try:
             Deliver(Session(way), health, self).run()
         except ReceiverError as error:
