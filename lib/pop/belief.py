@@ -17,7 +17,7 @@ from lib.pop.deletions import Deletions
 from lib.pop.doubt import Verdict
 from lib.pop.duplicates import IGNORING, Met, Recognition
 from lib.pop.flight import Landed, Told
-from lib.pop.measure import Came, Measure, Place
+from lib.pop.measure import Came, Measure, Place, SizeJudgement
 from lib.pop.plan import Action, Do
 from lib.store.journal_facts import DOUBTED, KEPT, Deleting, Entry, Spooled, Trouble
 from lib.store.spool import Stored
@@ -57,7 +57,7 @@ class Belief:
         self.given = given
         self.course = course
         self.deletions = deletions
-        self.measure = Measure(lies=course.sizes_lie)
+        self.measure = Measure(course.counts, lies=course.sizes_lie)
         self.recognition = Recognition(account, given.journal)
         self.pending: dict[str, Ready] = {}  # handed over in this session, and not heard of
         self.spooled: list[int] = []  # spool files that may not be on disk yet, and whose server may forget them
@@ -96,7 +96,7 @@ class Belief:
 
     def take(self, landed: Landed) -> None:
         """Weigh a message that came, and that something sound, or nothing, follows. OutOfStepError, StorageError."""
-        place, way = self._judge(landed)
+        place, way = self.judge(landed)
         if place is Place.AGAINST:
             self._against(landed)
         sure = place is Place.SURE or (place is Place.LIKELY and landed.alone and self.measure.exact)
@@ -109,12 +109,15 @@ class Belief:
         if sure:
             self.prove()
 
-    def _judge(self, landed: Landed) -> tuple[Place, str]:
+    def judge(self, landed: Landed) -> SizeJudgement:
+        """Say what the size of a body speaks for, and learn from it how the server counts."""
         stored = landed.stored
         beginning = stored.beginning or b""
         size = landed.action.message.size
         seen = (landed.alone, landed.only, landed.elsewhere)
-        return self.measure.judge(Came(size, stored.size, beginning, stored.sha, self._lines(stored), *seen))
+        judged = self.measure.judge(Came(size, stored.size, beginning, stored.sha, self._lines(stored), *seen))
+        self.course.counts, self.course.sizes_lie = self.measure.counts, self.measure.lies
+        return judged
 
     def _lines(self, stored: Stored) -> Callable[[], int]:
         def count() -> int:

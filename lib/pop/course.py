@@ -58,6 +58,7 @@ class Course:
     pace: Pace = Pace.AHEAD
     turn: Turn = Turn.NOW
     sizes_lie: bool = False  # what LIST announces was found to mean nothing
+    counts: str = ""  # how LIST counts, where that was seen to hold
     stumbles: bool = False  # its server is to be asked one thing at a time in later passes as well
     unfinished: bool = False  # messages that should have been fetched were not
     more: bool = False  # some of them wait for a session of their own

@@ -10,6 +10,8 @@ from enum import Enum
 from typing import NamedTuple
 
 KILO = 1024
+# Bodies in a row of exactly the announced size after which a server that was found to lie is believed again.
+REFORMED = 20
 # Status lines (RFC 1939 section 3). No message begins with one, unless it has exactly the announced size.
 STATUS_LINES = (b"+OK", b"-ERR")
 LONGEST_STATUS = 512
@@ -55,18 +57,20 @@ EVIDENT = {ONE_A_LINE_END, ENDED}
 
 
 class Measure:
-    """How one server counts, learned from the bodies of one session; *lies*: it was found not to count at all.
+    """How one server counts, learned from its bodies; *lies*: it was found not to count at all.
 
-    *exact*: every body so far had exactly the announced size. *odd*: one since the last certainty fits no way of
-    counting. *twin*: one since then has the octets of the one before it.
+    *counts*: the way that held in earlier sessions. *exact*: every body so far had exactly the announced size. *odd*:
+    one since the last certainty fits no way of counting. *twin*: one since then has the octets of the one before it.
     """
 
-    def __init__(self, *, lies: bool = False) -> None:
+    def __init__(self, counts: str = "", *, lies: bool = False) -> None:
+        self.counts = counts
         self.lies = lies
         self.exact = True
         self.odd = False
         self.twin = False
-        self._known: set[str] = set()  # the ways of counting that were seen to hold
+        self._known = {counts} - {""}  # the ways of counting that were seen to hold
+        self._row = 0  # bodies in a row that had exactly the announced size
         self._guess = ("", 0)  # in which way the last odd body differed, and what was announced for it
         self._last = ""  # the hash of the last body
 
@@ -80,11 +84,15 @@ class Measure:
         again, self._last = came.sha == self._last, came.sha
         way = _way(came)
         self.exact = self.exact and way == EXACT
+        self._row = self._row + 1 if way == EXACT else 0
+        self.lies = self.lies and self._row < REFORMED
         return SizeJudgement(self._place(came, way, again=again), way)
 
     def _place(self, came: Came, way: str, *, again: bool) -> Place:
         fits = way == EXACT or way in self._known
-        if not fits and (_is_status(came.beginning) or (again and self.knows)):
+        if way != EXACT and _is_status(came.beginning):
+            return Place.AGAINST
+        if again and not fits and self.knows:
             return Place.AGAINST
         if way == EXACT and self.odd and not (came.alone or self.lies):
             return Place.AGAINST  # the sizes are right, and an earlier one did not fit
@@ -93,22 +101,27 @@ class Measure:
             return Place.TWIN
         if not fits:
             return self._strange(way, came)
-        self._known.add(way)
+        self._learn(way)
         return Place.SURE if came.only else Place.LIKELY
+
+    def _learn(self, way: str) -> None:
+        self._known.add(way)
+        self.counts = way
 
     def _strange(self, way: str, came: Came) -> Place:
         """Weigh a body that differs as none before it did."""
         if came.elsewhere and not (came.alone or self.lies):
             return Place.AGAINST
         if way in EVIDENT:
-            self._known.update({way} - {ENDED})
+            if way != ENDED:
+                self._learn(way)
             return Place.LIKELY
         if self.knows and not came.alone:
             return Place.AGAINST
         guess, announced = self._guess
         # The same difference twice, at two different sizes, is a way of counting.
         if way and not self._known and way == guess and came.announced != announced:
-            self._known.add(way)
+            self._learn(way)
             self.odd = False
             return Place.LIKELY
         self._guess, self.odd = (way, came.announced), True

@@ -132,7 +132,7 @@ class Poll:
     def _sessions(self, word: str) -> None:
         course, memory = self._course, self.memory
         course.unfinished = self.shared.halt.halted
-        course.sizes_lie = memory.sizes_lie
+        course.sizes_lie, course.counts = memory.sizes_lie, memory.counts
         self._entered = True
         entrance = Entrance(self.account, word, self.shared.settings, memory, self.shared.halt.begun)
         for left in reversed(range(SESSIONS)):
@@ -152,7 +152,7 @@ class Poll:
                     return
                 course.turn = Turn.ALONE
             finally:
-                memory.sizes_lie = course.sizes_lie
+                memory.sizes_lie, memory.counts = course.sizes_lie, course.counts
                 memory.window_one = memory.window_one or course.stumbles
         course.complain("messages at which a session broke wait for the next pass")
 

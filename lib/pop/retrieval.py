@@ -151,6 +151,7 @@ class Retrieval:
         if landed is None:
             return
         stored, size = landed.stored, landed.action.message.size
+        self.belief.judge(landed)  # its size tells how the server counts all the same
         entry = self.given.journal.of(self.session.account.id).get(landed.action.message.key)
         if doubt.told_before(entry)[1] == stored.sha and stored.size >= size:
             self.belief.believe(landed, sure=landed.alone)

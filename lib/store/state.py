@@ -29,6 +29,7 @@ class AccountState:
     had_uidl: bool = False
     window_one: bool = False  # its server stumbles over commands sent ahead
     sizes_lie: bool = False  # what its LIST announces was found to be wrong
+    counts: str = ""  # how its LIST counts, where that was seen to hold
     ahead: str = ""  # how its server is logged in to without being asked first what it can do
     stls: str = ""  # the host:port that took STLS, and has to take it again
     bore_ahead: bool = False  # it has borne a login whose words were sent ahead

@@ -77,6 +77,7 @@ def test_a_body_that_begins_with_a_status_line_is_none_unless_it_has_its_size(li
     assert judged(begun(line, 800, 805, alone=alone)) == [AGAINST]
     assert judged(begun(line, 0, 805, alone=alone)) == [AGAINST]
     assert judged(begun(line, 805, 805, alone=alone)) == [SURE]
+    assert judged(came(630, 700), begun(line, 720, 800, alone=alone)) == [LIKELY, AGAINST]
 
 
 @pytest.mark.parametrize("line", [b"+OKAY\r\n", b"", b"+\r\n", b"+OK: field\r\n", b"-ERROR: x\r\n"])
@@ -120,6 +121,23 @@ def test_the_way_in_which_a_held_one_was_counted_may_be_known_later() -> None:
     measure.judge(came(805, 800))
     assert measure.fits(first.way)
     assert not measure.odd
+
+
+def test_what_earlier_sessions_learned_is_known_from_the_first_body_on() -> None:
+    measure = Measure("exact")
+    assert measure.judge(came(800, 1500)).place is AGAINST
+    learned = Measure()
+    learned.judge(came(630, 700))
+    assert learned.counts == "a line end is one octet"
+    assert Measure(learned.counts).judge(came(720, 800)).place is SURE
+
+
+def test_a_server_that_lied_is_believed_again_when_it_counts_rightly_for_a_while() -> None:
+    measure = Measure(lies=True)
+    for number in range(30):
+        measure.judge(came(700 + number, 700 + number))
+    assert (measure.lies, measure.knows) == (False, True)
+    assert measure.judge(came(800, 1500)).place is AGAINST
 
 
 def test_lines_are_counted_only_where_the_size_is_not_exact() -> None:
