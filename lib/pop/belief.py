@@ -6,7 +6,7 @@ another message's is spooled as doubted, so that no later pass, however this one
 unseen. And nothing is concluded from a comparison before the reply is known to be in step.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -115,16 +115,12 @@ class Belief:
         beginning = stored.beginning or b""
         size = landed.action.message.size
         seen = (landed.alone, landed.only, landed.elsewhere)
-        judged = self.measure.judge(Came(size, stored.size, beginning, stored.sha, self._lines(stored), *seen))
+        judged = self.measure.judge(Came(size, stored.size, beginning, stored.sha, lambda: self._octets(stored), *seen))
         self.course.counts, self.course.sizes_lie = self.measure.counts, self.measure.lies
         return judged
 
-    def _lines(self, stored: Stored) -> Callable[[], int]:
-        def count() -> int:
-            pieces = self.given.spool.chunks(stored.number) if stored.body is None else iter((stored.body,))
-            return sum(piece.count(b"\n") for piece in pieces)
-
-        return count
+    def _octets(self, stored: Stored) -> Iterable[bytes]:
+        return self.given.spool.chunks(stored.number) if stored.body is None else (stored.body,)
 
     def _against(self, landed: Landed) -> None:
         """Drop what cannot be the message that it is booked under, and the session with it. OutOfStepError.

@@ -24,6 +24,7 @@ from lib.store.journal_facts import (
     Deleting,
     Entry,
     Gone,
+    Looked,
     Record,
     Renamed,
     Seen,
@@ -60,7 +61,7 @@ class Recognition:
         self.account = account
         self.journal = journal
         self.ignoring = False
-        self._vanished: tuple[str, ...] = ()
+        self._limited = False
         self._elsewhere: dict[str, list[str]] = {}  # hash → keys of what may be listed under another name
         self._busy: dict[
             str, list[str]
@@ -73,21 +74,23 @@ class Recognition:
     def _entries(self) -> dict[str, Entry]:
         return self.journal.of(self.account)
 
-    def remember(self, done: Plan, under_way: Collection[str], *, kept: bool) -> None:
-        """Index by hash what may turn up under another name.
+    def remember(self, done: Plan, under_way: Collection[str], now: float, *, kept: bool) -> None:
+        """Note what vanished, and index by hash what may turn up under another name.
 
-        *under_way*: what is being delivered in this pass. *kept*: what vanished in earlier sessions as well.
+        *under_way*: what is being delivered in this pass. *kept*: what vanished long ago as well.
         """
-        self._vanished = () if done.limited else tuple(done.vanished)
+        self._limited = done.limited
+        self.journal.note(*(Vanished(self.account, key, now) for key in done.vanished))
         listed = {one.message.key for one in done.actions}
-        keys = set(done.vanished) | {one.message.key for one in done.of(Do.COMPARE)}
+        keys = {one.message.key for one in done.of(Do.COMPARE)}
         for key, entry in self._entries.items():
             loose = key not in listed or entry.deletion == DOUBTED
             if key in under_way and plan.waits(entry):
                 if loose:
                     self._index(self._busy, key, entry)
                 continue
-            if loose and (plan.waits(entry) or entry.deletion == DOUBTED or (kept and entry.vanished is not None)):
+            gone = entry.fresh or (kept and entry.vanished is not None)
+            if loose and (plan.waits(entry) or entry.deletion == DOUBTED or gone):
                 keys.add(key)
             if not key.startswith(UID) and _here(entry):
                 keys.add(key)  # nothing else can name it
@@ -100,10 +103,10 @@ class Recognition:
         for sha in {entry.sha, _bare(entry.bare, entry.sha)} - {""}:
             index.setdefault(sha, []).append(key)
 
-    def looked_at_all(self, now: float) -> None:
-        """Note what is gone; not before all that is listed was compared with it, lest the next session do not."""
-        gone = [key for key in self._vanished if key in self._entries]
-        self.journal.note(*(Vanished(self.account, key, now) for key in gone))
+    def looked_at_all(self) -> None:
+        """Note that all that is listed was compared with what had vanished: what may be it is not looked for again."""
+        if not self._limited and any(entry.fresh for entry in self._entries.values()):
+            self.journal.note(Looked(self.account))
 
     def confirm(self, key: str, size: int) -> Entry:
         """Note that what is listed with *size* octets under *key* is the message that we know; return its entry."""

@@ -231,7 +231,7 @@ class Fetch:
             self._await_verdicts()
             self._read_receipts()
         if not (self._retrieval.unfinished or self.course.more):
-            belief.recognition.looked_at_all(given.now())
+            belief.recognition.looked_at_all()
         files = (*belief.spooled, *(ready.file for ready in self._pending.values()))
         if files:
             given.spool.sync(files)

@@ -5,7 +5,7 @@ later one under another message's UID. What tells is the size: a server that cou
 each time, sends a body of the size that it announced for this message, and for no other one that is on its way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ class Place(Enum):
 
 
 class Came(NamedTuple):
-    """A body: octets announced (0 = unknown) and come, its beginning, its hash, and how many line ends it has.
+    """A body: octets announced (0 = unknown) and come, its beginning, its hash, and how to have its octets in pieces.
 
     *alone*: no other message was asked for. *only*: none on its way, nor the last, is announced with the same size.
     *elsewhere*: one of those is announced with the size that came.
@@ -38,7 +38,7 @@ class Came(NamedTuple):
     size: int
     beginning: bytes
     sha: str
-    lines: Callable[[], int]
+    octets: Callable[[], Iterable[bytes]]
     alone: bool = False
     only: bool = True
     elsewhere: bool = False
@@ -90,12 +90,8 @@ class Measure:
 
     def _place(self, came: Came, way: str, *, again: bool) -> Place:
         fits = way == EXACT or way in self._known
-        if way != EXACT and _is_status(came.beginning):
+        if self._speaks_against(came, way, again=again and not fits):
             return Place.AGAINST
-        if again and not fits and self.knows:
-            return Place.AGAINST
-        if way == EXACT and self.odd and not (came.alone or self.lies):
-            return Place.AGAINST  # the sizes are right, and an earlier one did not fit
         if again and not came.alone:
             self.twin = True
             return Place.TWIN
@@ -104,20 +100,29 @@ class Measure:
         self._learn(way)
         return Place.SURE if came.only else Place.LIKELY
 
+    def _speaks_against(self, came: Came, way: str, *, again: bool) -> bool:
+        """Say whether a body cannot be that of its message; *again*: it came before, and does not fit."""
+        if way == EXACT:  # so the sizes are right, and an earlier one that was odd is not
+            return self.odd and not (came.alone or self.lies)
+        if _is_status(came.beginning) or (again and self.knows):
+            return True
+        if came.alone:
+            return False
+        fits = way in self._known
+        if came.elsewhere and not (fits or self.lies):
+            return True
+        return way not in EVIDENT and ((self.knows and not fits) or _holds_a_status(came))
+
     def _learn(self, way: str) -> None:
         self._known.add(way)
         self.counts = way
 
     def _strange(self, way: str, came: Came) -> Place:
         """Weigh a body that differs as none before it did."""
-        if came.elsewhere and not (came.alone or self.lies):
-            return Place.AGAINST
         if way in EVIDENT:
             if way != ENDED:
                 self._learn(way)
             return Place.LIKELY
-        if self.knows and not came.alone:
-            return Place.AGAINST
         guess, announced = self._guess
         # The same difference twice, at two different sizes, is a way of counting.
         if way and not self._known and way == guess and came.announced != announced:
@@ -145,11 +150,27 @@ def _way(came: Came) -> str:
         return ""
     ways = {
         ENDED: size == announced + 2,
-        ONE_A_LINE_END: announced < size and size - announced - came.lines() in {0, 1},
+        ONE_A_LINE_END: announced < size and size - announced - _lines(came) in {0, 1},
         "rounded": announced % KILO == 0 and abs(announced - size) < KILO,
         "kilobytes": abs(announced * KILO - size) < KILO,
     }
     return next((way for way, fits in ways.items() if fits), f"{announced - size:+d}")
+
+
+def _lines(came: Came) -> int:
+    """Count the line ends."""
+    return sum(piece.count(b"\n") for piece in came.octets())
+
+
+def _holds_a_status(came: Came) -> bool:
+    """Say whether a line of a body begins like a status line: two bodies in one have the second one's in them."""
+    end = b""
+    for piece in came.octets():
+        text = end + piece
+        if b"\n+OK" in text or b"\r+OK" in text or b"\n-ERR" in text:
+            return True
+        end = text[-4:]
+    return False
 
 
 def _is_status(beginning: bytes) -> bool:

@@ -57,7 +57,7 @@ class Retrieval:
         """Take what is to be asked for."""
         self._queue = deque(actions)
         kept = bool(self.given.rules.keep)
-        self.belief.recognition.remember(done, self.course.under_way, kept=kept)
+        self.belief.recognition.remember(done, self.course.under_way, self.given.now(), kept=kept)
         self.flight.begin()
 
     def ask_more(self, may: Callable[[], bool]) -> None:

@@ -65,6 +65,7 @@ class Entry:
     announced: int | None = None  # octets that LIST said; None: an older version fetched it
     header: str = ""  # the hash of its header, and that of all its octets, without the lines that servers write
     bare: str = ""  # (see likeness); "" if not known, or if there are no such lines
+    fresh: bool = False  # it vanished, and no session since has looked at all that is listed: that may be it
 
     @property
     def uid(self) -> bytes:
@@ -201,6 +202,12 @@ class Announced(NamedTuple):
     sizes: tuple[int, ...]
 
 
+class Looked(NamedTuple):
+    """A session has looked at all that is listed: what had vanished is not there under another UID."""
+
+    account: str
+
+
 class Seen(NamedTuple):
     """The server lists it again."""
 
@@ -263,7 +270,19 @@ class Mark(NamedTuple):
 
 Fact = Spooled | Verdicts | Delivered | Burying | Dud | Left | Lasting | Deleting | Gone | Trouble
 Record = (
-    Fact | Renamed | Vanished | Seen | Announced | Adopted | Stepped | Whole | ContentRefused | Lost | DudsInARow | Mark
+    Fact
+    | Renamed
+    | Vanished
+    | Looked
+    | Seen
+    | Announced
+    | Adopted
+    | Stepped
+    | Whole
+    | ContentRefused
+    | Lost
+    | DudsInARow
+    | Mark
 )
 
 

@@ -38,6 +38,7 @@ from lib.store.journal_facts import (
     Gone,
     Lasting,
     Left,
+    Looked,
     Loss,
     Lost,
     Mark,
@@ -273,7 +274,7 @@ def _kept_uid(record: Spooled) -> str:
 
 
 # What a short line of an entry leaves out.
-_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "", [], "", 0, [], "", "")
+_UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "", [], "", 0, [], "", "", 0)
 
 
 def _dump(record: Whole) -> list[Any]:
@@ -285,7 +286,7 @@ def _dump(record: Whole) -> list[Any]:
     burial = [] if entry.burial is None else [entry.burial]
     fields: list[Any] = [entry.key, entry.status.value, entry.sha, *times, entry.size, entry.number, *envelope]
     fields += [entry.troubles, entry.why, vanished, _text(entry.uid_kept), burial, entry.deletion, int(entry.lasting)]
-    fields += [[] if entry.announced is None else [entry.announced], entry.header, entry.bare]
+    fields += [[] if entry.announced is None else [entry.announced], entry.header, entry.bare, int(entry.fresh)]
     while not fields[-1]:
         fields.pop()
     return fields
@@ -294,12 +295,13 @@ def _dump(record: Whole) -> list[Any]:
 def _load(account: str, key: str, status: str, *fields: Any) -> Whole:
     told: tuple[Any, ...] = (*fields, *_UNSAID[len(fields) :])
     sha, settled, since, size, number, sender, said, troubles, why, vanished, uid, burial, deletion, *more = told
-    lasting, announced, header, bare = more
+    lasting, announced, header, bare, fresh = more
     gone, length = float(vanished[0]) if vanished else None, int(burial[0]) if burial else None
     envelope = (_octets(sender), _heard(said))
     entry = Entry(key, Status(status), sha, size, number, since, settled, *envelope, troubles, why, gone)
     entry.uid_kept, entry.burial, entry.deletion, entry.lasting = _octets(uid), length, str(deletion), lasting == 1
     entry.announced, entry.header, entry.bare = int(announced[0]) if announced else None, header, bare
+    entry.fresh = fresh == 1
     return Whole(account, entry)
 
 
@@ -325,7 +327,7 @@ def _load_spooled(account: str, key: str, number: int, uid: str, *fields: Any) -
     return Spooled(account, key, number, _octets(uid), *fields)
 
 
-_ENTRY = [str, str, str, float, float, int, int, str, dict, int, str, list, str, list, str, int, list, str, str]
+_ENTRY = [str, str, str, float, float, int, int, str, dict, int, str, list, str, list, str, int, list, str, str, int]
 _KINDS = (
     _Kind(
         "S",
@@ -372,6 +374,7 @@ _KINDS = (
         [list, list],
         lambda account, keys, sizes: Announced(account, tuple(map(str, keys)), tuple(map(int, sizes))),
     ),
+    _Kind("~", Looked, lambda _: [], [], Looked),
     _Kind("+", Seen, lambda r: [r.key], [str], Seen),
     _Kind("N", Adopted, lambda r: [r.old], [str], Adopted),
     _Kind("C", Stepped, lambda r: list(map(float, r[1:])), [float] * 4, Stepped),

@@ -24,6 +24,7 @@ from lib.store.journal_facts import (
     Gone,
     Lasting,
     Left,
+    Looked,
     Loss,
     Lost,
     Mark,
@@ -65,7 +66,7 @@ def _spooled(entries: dict[str, Entry], record: Spooled) -> None:
     entry.uid_kept = b"" if tells_uid(record.key) else record.uid[:UID_KEPT]
     if record.announced >= 0:
         entry.announced, entry.header, entry.bare = record.announced, record.header, record.bare
-        entry.deletion = record.word
+        entry.deletion, entry.vanished, entry.fresh = record.word, None, False
 
 
 def _verdicts(entries: dict[str, Entry], record: Verdicts) -> None:
@@ -135,7 +136,12 @@ def _renamed(entries: dict[str, Entry], record: Renamed) -> None:
 def _vanished(entries: dict[str, Entry], record: Vanished) -> None:
     entry = entries.get(record.key)
     if entry is not None and entry.vanished is None:
-        entry.vanished = record.at
+        entry.vanished, entry.fresh = record.at, True
+
+
+def _looked(entries: dict[str, Entry], _: Looked) -> None:
+    for entry in entries.values():
+        entry.fresh = False
 
 
 def _announced(entries: dict[str, Entry], record: Announced) -> None:
@@ -148,7 +154,7 @@ def _announced(entries: dict[str, Entry], record: Announced) -> None:
 def _seen(entries: dict[str, Entry], record: Seen) -> None:
     entry = entries.get(record.key)
     if entry is not None:
-        entry.vanished = None
+        entry.vanished, entry.fresh = None, False
 
 
 def _adopt(journal: Entries, record: Adopted) -> None:
@@ -203,6 +209,7 @@ _RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
     Trouble: _trouble,
     Renamed: _renamed,
     Vanished: _vanished,
+    Looked: _looked,
     Seen: _seen,
     Stepped: _stepped,
     Announced: _announced,

@@ -48,7 +48,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 def listed(journal: Journal, *uids: bytes, busy: tuple[str, ...] = (), keep: bool = False) -> Recognition:
     one = Recognition(BOB, journal)
     messages = [Listed(number, uid, 5) for number, uid in enumerate(uids, 1)]
-    one.remember(plan.plan(messages, journal.of(BOB), Rules(), 1.0, Here(busy)), busy, kept=keep)
+    one.remember(plan.plan(messages, journal.of(BOB), Rules(), 1.0, Here(busy)), busy, 3.0, kept=keep)
     return one
 
 
@@ -109,21 +109,26 @@ def test_of_what_the_spool_lost_the_verdicts_count_under_the_new_name(journal: J
     assert list(journal.of(BOB)[NEW].recipients) == [b"c@x", b"d@x"]
 
 
-def test_what_vanished_is_noted_when_all_that_is_listed_was_looked_at(journal: Journal) -> None:
+def test_what_vanished_is_noted_at_once_and_looked_for_until_all_that_is_listed_was_looked_at(journal: Journal) -> None:
     journal.note(Delivered(BOB, OLD, SHA, 2.0))
-    one = listed(journal, b"new")
-    assert journal.of(BOB)[OLD].vanished is None
-    one.looked_at_all(3.0)
-    assert journal.of(BOB)[OLD].vanished == 3.0
+    listed(journal, b"new")
+    assert (journal.of(BOB)[OLD].vanished, journal.of(BOB)[OLD].fresh) == (3.0, True)
+    one = listed(journal, b"new")  # the session before was lost
+    one.looked_at_all()
+    assert (journal.of(BOB)[OLD].vanished, journal.of(BOB)[OLD].fresh) == (3.0, False)
+    assert met(listed(journal, b"new"), b"new", SHA) is None  # two messages may well be alike
 
 
-def test_nothing_vanishes_while_messages_are_left_for_a_later_pass(journal: Journal) -> None:
+def test_it_is_looked_for_while_messages_are_left_for_a_later_pass(journal: Journal) -> None:
     journal.note(Delivered(BOB, OLD, SHA, 2.0))
     one = Recognition(BOB, journal)
     messages = [Listed(1, b"a", 5), Listed(2, b"b", 5)]
-    one.remember(plan.plan(messages, journal.of(BOB), Rules(max_messages=1), 1.0), (), kept=False)
-    one.looked_at_all(3.0)
-    assert journal.of(BOB)[OLD].vanished is None
+    one.remember(plan.plan(messages, journal.of(BOB), Rules(max_messages=1), 1.0), (), 3.0, kept=False)
+    one.looked_at_all()
+    assert journal.of(BOB)[OLD].fresh
+    known = met(listed(journal, b"a", b"new"), b"new", SHA)
+    assert known is not None
+    assert (known.key, known.fresh, known.vanished) == (NEW, False, None)
 
 
 # --- a UID that stands for something else -----------------------------------------------------------------------------

@@ -10,7 +10,8 @@ ONE_BY_ONE = True
 
 def came(announced: int, size: int, sha: str = "", *, alone: bool = False, only: bool = True) -> Came:
     """Return a body that has as many line ends as its size has tens."""
-    return Came(announced, size, HEAD, sha or f"{announced}/{size}", lambda: size // 10, alone, only)
+    octets = b"12345678\r\n" * (size // 10)
+    return Came(announced, size, HEAD, sha or f"{announced}/{size}", lambda: (octets,), alone, only)
 
 
 def begun(line: bytes, announced: int, size: int, *, alone: bool = False) -> Came:
@@ -80,6 +81,16 @@ def test_a_body_that_begins_with_a_status_line_is_none_unless_it_has_its_size(li
     assert judged(came(630, 700), begun(line, 720, 800, alone=alone)) == [LIKELY, AGAINST]
 
 
+@pytest.mark.parametrize("line", [b".\r+OK\r\n", b".\r\n+OK 5 octets\r\n", b"\n-ERR no\r\n"])
+@pytest.mark.parametrize("cut", [0, 1, 3, 5])
+def test_a_status_line_within_a_body_speaks_against_it_where_sizes_say_little(line: bytes, cut: int) -> None:
+    octets = b"x" * 60 + line + b"x" * 60
+    glued = came(1024, 900)._replace(octets=lambda: (octets[: 60 + cut], octets[60 + cut :]))
+    assert judged(came(2048, 1700), came(3072, 2500), glued) == [HELD, LIKELY, AGAINST]
+    assert judged(glued._replace(announced=900)) == [SURE]
+    assert judged(glued._replace(alone=True)) == [HELD]
+
+
 @pytest.mark.parametrize("line", [b"+OKAY\r\n", b"", b"+\r\n", b"+OK: field\r\n", b"-ERROR: x\r\n"])
 def test_no_other_line_is_a_status_line(line: bytes) -> None:
     assert judged(begun(line, 800, 805)) == [HELD]
@@ -141,7 +152,7 @@ def test_a_server_that_lied_is_believed_again_when_it_counts_rightly_for_a_while
 
 
 def test_lines_are_counted_only_where_the_size_is_not_exact() -> None:
-    def never() -> int:
+    def never() -> list[bytes]:
         raise AssertionError
 
     assert judged(Came(700, 700, HEAD, "a", never), Came(800, 700, HEAD, "b", never)) == [SURE, AGAINST]

@@ -7,7 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.store import journal_facts, journal_format
-from lib.store.journal_facts import Loss, Stepped
+from lib.store.journal_facts import (
+    ASKED,
+    DOUBTED,
+    HUNG,
+    IGNORED,
+    KEPT,
+    PROMISED,
+    Announced,
+    Deleting,
+    Looked,
+    Loss,
+    Stepped,
+)
 from lib.store.journal_format import (
     ACCEPTED,
     DEFERRED,
@@ -91,6 +103,14 @@ fates: st.SearchStrategy[Record] = st.one_of(
     st.builds(Renamed, accounts, keys, keys),
     st.builds(Vanished, accounts, keys, times),
     st.builds(Seen, accounts, keys),
+    st.builds(Looked, accounts),
+    st.builds(Announced, accounts, st.just((journal_format.uid_key(b"1"), journal_format.sha_key(SHA, 0))),
+              st.just((7, 8))),
+    st.builds(lambda account, uid, *rest: Spooled(account, journal_format.uid_key(uid), 1, uid, SHA, 5, 1.0, *rest),
+              accounts, uids, st.integers(0, 9), st.sampled_from(["", "ab"]), st.sampled_from(["", OTHER]),
+              st.sampled_from(["", DOUBTED, KEPT])),
+    st.builds(Deleting, accounts, st.lists(keys, max_size=2).map(tuple),
+              st.sampled_from(["", ASKED, PROMISED, IGNORED, DOUBTED, HUNG, KEPT])),
     st.builds(ContentRefused, accounts, keys, st.lists(octets, max_size=3).map(tuple)),
     st.builds(Lost, accounts, keys, st.dictionaries(octets, st.builds(Loss, st.integers(0, 99), times), max_size=3)),
 )  # fmt: skip
@@ -427,3 +447,38 @@ def test_whose_verdict_got_lost_is_known_until_it_is_settled_and_moves_with_the_
     assert moved.losses == {b"a": Loss(2, 2e9 + 105), b"b": once}
     assert set(moved.times) == {1.0, 0.0, 2e9, 2e9 + 105}
     assert only(spooled(1), *lost, Delivered(BOB, key(1), SHA, 1.0)).losses == {}
+
+
+# --- what is known of a UID, and what an older version wrote ----------------------------------------------------------
+
+
+def test_a_line_of_an_older_version_says_nothing_of_sizes_and_hashes() -> None:
+    old = Spooled(BOB, key(1), 1, b"uid1", SHA, 5, 1.0)
+    assert written(old).count(b",") == 6
+    entry = known(old)[BOB][key(1)]
+    assert (entry.announced, entry.header, entry.bare, entry.deletion) == (None, "", "", "")
+
+
+@pytest.mark.parametrize("announced", [0, 5])
+def test_a_message_has_its_announced_size_and_its_hashes_for_good(announced: int) -> None:
+    spooled = Spooled(BOB, key(1), 1, b"uid1", SHA, 5, 1.0, announced, "ab", OTHER, DOUBTED)
+    gone = Spooled(BOB, key(1), 0, b"uid1", SHA, 5, 1.0)  # the spool file is gone: nothing new is known of the rest
+    entry = known(spooled, gone, Delivered(BOB, key(1), SHA, 2.0))[BOB][key(1)]
+    assert (entry.announced, entry.header, entry.bare, entry.deletion) == (announced, "ab", OTHER, DOUBTED)
+    again = known(spooled, Announced(BOB, (key(1), key(2)), (7, 8)))[BOB]
+    assert (again[key(1)].announced, list(again)) == (7, [key(1)])
+
+
+def test_what_is_fetched_has_not_vanished() -> None:
+    entry = known(Trouble(BOB, key(1), "lost", 1.0), Vanished(BOB, key(1), 2.0))[BOB][key(1)]
+    assert (entry.vanished, entry.fresh) == (2.0, True)
+    spooled = Spooled(BOB, key(1), 1, b"uid1", SHA, 5, 3.0, 5)
+    entry = known(Trouble(BOB, key(1), "lost", 1.0), Vanished(BOB, key(1), 2.0), spooled)[BOB][key(1)]
+    assert (entry.vanished, entry.fresh) == (None, False)
+
+
+def test_all_that_vanished_is_looked_for_once() -> None:
+    gone: list[Record] = [Delivered(BOB, key(1), SHA, 1.0), Vanished(BOB, key(1), 2.0)]
+    gone.append(Delivered(ANN, key(1), SHA, 1.0))
+    journal = known(*gone, Vanished(ANN, key(1), 2.0), Looked(BOB))
+    assert [journal[who][key(1)].fresh for who in (BOB, ANN)] == [False, True]
