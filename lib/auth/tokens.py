@@ -123,6 +123,8 @@ class Tokens:
             raise
 
     def _asked(self, it: Oauth, before: Token, user: str, reveal: Callable[[Secret], str]) -> Token:
+        if not it.provider.token:
+            raise LoginError(f"nothing is known yet of the issuer of oauth={it.name}: run {self._login} {it.name}")
         secret = reveal(it.client_secret) if it.client_secret else ""
         hide(before.refresh)
         now = self._now()

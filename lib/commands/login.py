@@ -43,6 +43,9 @@ def log_in(plan: Configuration, name: str, command: str) -> Exit:
 
     tokens = Tokens(folder, {it.name: it}, post, time.time, command)
     if it.flow == "client":
+        if it.provider.discover:
+            it = _found_out(it, how)
+            tokens.keep(it.name, StoredToken(client_id=it.client_id, endpoints=_endpoints(it)))
         for user in sorted({one.user for one in plan.settings.pf_user if one.oauth == it.name}) or [""]:
             tokens.access(it.name, user, password.reveal)
         console.say(f"{it.name} needs no login: a token was given")
@@ -53,12 +56,16 @@ def log_in(plan: Configuration, name: str, command: str) -> Exit:
     it = _found_out(it, how)
     with_browser = it.flow == "browser" or not it.provider.device
     it, token = _by_browser(it, asked) if with_browser else _by_device(it, asked)
-    endpoints = tuple((one, getattr(it.provider, one)) for one in ENDPOINTS)
-    tokens.keep(it.name, StoredToken(token, it.client_id, endpoints if it.provider.discover else ()))
+    tokens.keep(it.name, StoredToken(token, it.client_id, _endpoints(it)))
     if not token.refresh:
         console.complain([AGAIN.format(name=it.name)])
     console.say(f"logged in for {it.name}; the tokens lie in {folder}")
     return Exit.OK
+
+
+def _endpoints(it: Oauth) -> tuple[tuple[str, str], ...]:
+    """Return what an issuer told of itself, for passes to come."""
+    return tuple((one, getattr(it.provider, one)) for one in ENDPOINTS) if it.provider.discover else ()
 
 
 def _line(plan: Configuration, name: str) -> Oauth:

@@ -161,8 +161,8 @@ def _settings(root: Path, pki: Pki, ports: tuple[int, int, int]) -> str:
 
 
 @contextmanager
-def dovecot(program: str, pki: Pki, **settings: object) -> Iterator[Dovecot]:
-    """Run Dovecot with *settings* besides its own (`pop3_uidl_duplicates="rename"`)."""
+def dovecot(program: str, pki: Pki, blocks: str = "", **settings: object) -> Iterator[Dovecot]:
+    """Run Dovecot with *settings* besides its own (`pop3_uidl_duplicates="rename"`), and *blocks* behind all."""
     with folder("dovecot") as root:
         pop3, pop3s, lmtp = free_ports(3)
         server = Dovecot(root, (pop3, pop3s, lmtp))
@@ -172,6 +172,6 @@ def dovecot(program: str, pki: Pki, **settings: object) -> Iterator[Dovecot]:
         users = (f"{u}:{{PLAIN}}{PASSWORD}:{owner.pw_uid}:{owner.pw_gid}::{root}/mail/{u}::" for u in NAMES)
         (root / "users").write_text("\n".join(users) + "\n")
         more = "".join(f"{name} = {value}\n" for name, value in settings.items())
-        (root / "dovecot.conf").write_text(_settings(root, pki, (pop3, pop3s, lmtp)) + more)
+        (root / "dovecot.conf").write_text(_settings(root, pki, (pop3, pop3s, lmtp)) + more + blocks)
         with process([program, "-F", "-c", root / "dovecot.conf"], root / "out", pop3, pop3s, lmtp):
             yield server
