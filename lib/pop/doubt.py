@@ -16,8 +16,6 @@ from lib.store.spool_slot import Stored
 
 # Shorter by more than rounding, and by more than any line ends that were counted or not.
 ROUNDED, LEAST_SHARE = 1024, 0.9
-# Announced octets up to which a message may be empty.
-NOTHING = 4
 # Arrivals after which a message that differs each time is delivered as it comes.
 TRIES = 3
 # The reason of a trouble that is a doubt; older versions did not count.
@@ -48,10 +46,13 @@ def weigh(stored: Stored, announced: int, entry: Entry | None, *, knows: bool, l
 
 
 def odd(stored: Stored, announced: int, *, knows: bool = False) -> bool:
-    """Say whether a message has another size than *announced* where sizes are known, or else is far shorter."""
+    """Say whether a message has another size than *announced* where sizes are known, or else is far shorter, or empty.
+
+    There is no message without any octets (RFC 5322 section 3.6), and servers that count in kilobytes announce 0.
+    """
     missing = announced - stored.size
     if not stored.size:
-        return announced > NOTHING
+        return True
     if knows and announced:
         return bool(missing)
     return missing > ROUNDED and stored.size < announced * LEAST_SHARE

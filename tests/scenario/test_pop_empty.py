@@ -38,6 +38,10 @@ def test_it_stays_is_told_of_and_holds_up_nobody_and_comes_last_from_then_on(ser
     assert len(smtp.taken) == 3
 
 
-def test_a_message_that_may_be_empty_is_delivered_so(server: Server, smtp: SmtpServer) -> None:
-    assert server(f"{listed({1: '2'})}{EMPTY}{end(1)}", option=DELETE)[:3] == (0, "", "")
-    assert len(smtp.taken) == 1
+@pytest.mark.parametrize("announced", ["0", "2", "4"])
+def test_none_is_empty_however_little_was_announced(server: Server, smtp: SmtpServer, announced: str) -> None:
+    # A server that counts in kilobytes announces no more for a whole letter.
+    passed = server(f"{listed({1: announced})}{EMPTY}{end()}", option=DELETE)
+    assert passed.code == 76
+    assert f"message 1 of {announced} octets comes without any, and stays on the server" in passed.err
+    assert smtp.taken == []
