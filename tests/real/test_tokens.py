@@ -18,6 +18,7 @@ from tests.embedded import SmtpServer
 from tests.granting import Granting, granting
 from tests.passes import Conf, Result, RunPass
 from tests.pki import Pki
+from tests.real import dovecot as dovecot_server
 from tests.real import mail
 from tests.real.dovecot import PASSWORD, Dovecot
 from tests.real.running import folder
@@ -52,13 +53,15 @@ def smtp() -> Iterator[SmtpServer]:
 
 
 @pytest.fixture
-def introspecting(make_dovecot: Callable[..., Dovecot], provider: Granting) -> Iterator[Dovecot]:
+def introspecting(need: Callable[[str], str], pki: Pki, provider: Granting) -> Iterator[Dovecot]:
     """Return a Dovecot that takes what *provider* gives."""
     with folder("introspection") as place:
         conf = place / "oauth2.conf"
         conf.write_text(told_by(provider))
         passdb = f"passdb {{\n  driver = oauth2\n  mechanisms = xoauth2 oauthbearer\n  args = {conf}\n}}\n"
-        yield make_dovecot(blocks=passdb, auth_mechanisms="plain xoauth2 oauthbearer")
+        words = "plain xoauth2 oauthbearer"
+        with dovecot_server.dovecot(need("dovecot"), pki, blocks=passdb, auth_mechanisms=words) as made:
+            yield made
 
 
 class Office:
