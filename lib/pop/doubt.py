@@ -14,8 +14,8 @@ from lib.pop.plan import IN_DOUBT
 from lib.store.journal_facts import Entry
 from lib.store.spool_slot import Stored
 
-# Shorter by more than rounding, and by more than any line ends that were counted or not.
-ROUNDED, LEAST_SHARE = 1024, 0.9
+# Shorter by more than rounding to kilobytes, or by more than any trifle where none was rounded, and by a tenth.
+ROUNDED, TRIFLE, LEAST_SHARE = 1024, 128, 0.9
 # Arrivals after which a message that differs each time is delivered as it comes.
 TRIES = 3
 # The reason of a trouble that is a doubt; older versions did not count.
@@ -38,11 +38,13 @@ def weigh(stored: Stored, announced: int, entry: Entry | None, *, knows: bool, l
     """
     tries, sha = told_before(entry)
     strange = odd(stored, announced, knows=knows)
-    if stored.size and sha == stored.sha and (tries or not strange):
+    if sha == stored.sha and (tries or not strange) and stored.size:
         return Verdict.EXPLAINED
-    if not strange or (stored.size and lies):
+    if not stored.size:
+        return Verdict.DOUBT
+    if not strange or lies:
         return Verdict.WHOLE
-    return Verdict.AS_IT_COMES if stored.size and tries + 1 >= TRIES else Verdict.DOUBT
+    return Verdict.AS_IT_COMES if tries + 1 >= TRIES else Verdict.DOUBT
 
 
 def odd(stored: Stored, announced: int, *, knows: bool = False) -> bool:
@@ -55,7 +57,8 @@ def odd(stored: Stored, announced: int, *, knows: bool = False) -> bool:
         return True
     if knows and announced:
         return bool(missing)
-    return missing > ROUNDED and stored.size < announced * LEAST_SHARE
+    rounding = ROUNDED if announced % ROUNDED == 0 else TRIFLE
+    return missing > rounding and stored.size < announced * LEAST_SHARE
 
 
 def told(stored: Stored, number: int, announced: int) -> str:

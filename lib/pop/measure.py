@@ -89,7 +89,7 @@ class Measure:
         return SizeJudgement(self._place(came, way, again=again), way)
 
     def _place(self, came: Came, way: str, *, again: bool) -> Place:
-        if not came.size and not came.announced:
+        if not (came.size or came.announced):
             return Place.HELD
         fits = way == EXACT or way in self._known
         if self._speaks_against(came, way, again=again and not fits):

@@ -33,7 +33,7 @@ def test_it_stays_is_told_of_and_holds_up_nobody_and_comes_last_from_then_on(ser
     last = f"{listed({1: '700'})}{EMPTY}{end()}"
     assert server(f"{others}== next\n{last}", option=DELETE, given=MAILS).code == 76
     assert len(smtp.taken) == 2
-    script = f"{listed({1: '700'})}{retr(1, 'one')}{end(1)}"
+    script = f"{listed({1: '100'})}{retr(1, 'one')}{end(1)}"
     assert server(script, option=DELETE, given=MAILS)[:3] == (0, "", "")
     assert len(smtp.taken) == 3
 

@@ -28,7 +28,10 @@ def troubled(why: str, troubles: int = 1) -> Entry:
         (9000, 100, False),
         (100, 1024, False),  # rounded up
         (100, 1125, True),
-        (8999, 10_000, False),  # little, and more than a tenth
+        (8999, 10_000, True),
+        (9001, 10_000, False),  # less than a tenth
+        (200, 328, False),  # a trifle
+        (200, 329, True),  # a notice in place of the message, perhaps
         (18_000, 20_000, False),
         (17_999, 20_000, True),
         (950_000, 1_000_000, False),  # line ends that were counted
