@@ -91,6 +91,8 @@ class Entrance:
         without = self._without | login.shunned(memory.hangs_at)
         if self.account.tls not in (Tls.OFF, Tls.IMPLICIT) and LoginStage.CAPA not in self._without:
             without.discard(LoginStage.CAPA)  # it tells of STLS
+        if memory.had_uidl and LoginStage.UIDL not in self._without:
+            without.discard(LoginStage.UIDL)  # it could once: asked no more, it could never say so again
         lockstep = self._lockstep or self._haste.lockstep
         return SessionTerms(
             settings.pf_timeout,

@@ -247,13 +247,19 @@ class Session:
             raise LoginError(f"{error} of {account.place}") from None
 
     def _log_in_at_once(self, words: list[Command]) -> None:
-        # A window of one sends them one by one, and nothing behind a refusal.
-        self.dialogue.ask(*words, *self._listing.values())
+        # A window of one sends them one by one, and nothing behind a refusal. What does not fit into the window waits
+        # until the login is through: sent behind the first reply, its -ERR would be taken for one to the password
+        # where a server has thrown away what came with its first command.
+        behind = list(self._listing.values())
+        fits = len(words) + len(behind) <= self.dialogue.window
+        self.dialogue.ask(*words, *(behind if fits else ()))
         for command in words:
             self.stage = LoginStage.PASSWORD if self.early or command is words[-1] else LoginStage.NAME
             status, _ = self._heard(command)
             if not status.ok:
                 self._refused(status.text)
+        if not fits:
+            self.dialogue.ask(*behind)
         self._list()
 
     def _log_in_by_steps(self, how: str) -> None:

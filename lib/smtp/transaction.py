@@ -236,7 +236,7 @@ class Transaction:
 
     def _all_heard(self, words: bytes) -> None:
         self.state = TransactionState.OVER if self.taken else TransactionState.LEFT_OPEN
-        if not self.taken and any(self.answers[who].status == DEFERRED for who in self.accepted):
+        if not self.taken and not self._crowd and any(self.answers[who].status == DEFERRED for who in self.accepted):
             self._fail(Then.DEFER_MESSAGE, words)
 
     def hear_last_words(self, reply: Reply) -> None:
@@ -345,7 +345,7 @@ class Transaction:
 
     @property
     def _crowd(self) -> int:
-        """How many recipients were too many beside the others."""
+        """How many were too many beside the others: they are asked next, or never had their turn."""
         return sum(then is Then.ANOTHER_TRANSACTION for then, _ in self._held.values())
 
     # --- what it comes to -------------------------------------------------------------------------------------------
