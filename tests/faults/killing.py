@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 
 from lib.delivery.envelope import CARE
 from lib.store import journal_format
-from lib.store.journal_facts import ACCEPTED, SETTLED, uid_key
+from lib.store.journal_facts import ACCEPTED, SETTLED
 from tests.faults import books
 from tests.faults.books import Books
 from tests.faults.mails import CARETAKER, chance, stock
@@ -95,8 +95,13 @@ def shape(dice: Dice) -> Shape:
 class Ring:
     """Where rounds take place: a world, a zygote, a folder, and what its passes call a path of ours."""
 
-    def __init__(self, passes: Callable[[Path], Zygote] = Zygote, named: Callable[[Path], str] = str) -> None:
-        self._passes, self._named = passes, named
+    def __init__(
+        self,
+        passes: Callable[[Path], Zygote] = Zygote,
+        named: Callable[[Path], str] = str,
+        world: Callable[[Iterable[str]], World] = World,
+    ) -> None:
+        self._passes, self._named, self._world = passes, named, world
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -105,7 +110,7 @@ class Ring:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pf-ring-", dir=memory)))
             self.work = self.folder / "work"
             self.work.mkdir(mode=0o700)
-            self.world = stack.enter_context(World(USERS))
+            self.world = stack.enter_context(self._world(USERS))
             self.zygote = stack.enter_context(self._passes(self.folder))
             self.ports = (self.world.pop.port, self.world.smtp.port)
             self._stack = stack.pop_all()
@@ -192,8 +197,7 @@ class Ring:
         def known(letter: Letter) -> bool:
             if letter.tells:
                 return any(entry.status in SETTLED for entry in journal.get(CARE, {}).values())
-            uid = uid_key(b"embedded-%d" % letter.number)
-            found = [box[key] for box in entries for key in (uid, letter.sha_key) if key in box]
+            found = [box[key] for box in entries for key in self.world.keys(letter) if key in box]
             if not found:
                 return letter.number not in left
             said = {who.removeprefix(b"caretaker "): status for who, (status, _) in found[0].recipients.items()}

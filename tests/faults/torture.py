@@ -6,6 +6,8 @@
     python tests/faults/torture.py power --rounds 2000
     python tests/faults/torture.py octets
     python tests/faults/torture.py rivals --rounds 50
+    python tests/faults/torture.py pop-model --stories 2000
+    python tests/faults/torture.py receiver-model --stories 2000
 
 A line a round at which a promise was broken, then the table; the exit code is 1 if there was any.
 """
@@ -23,7 +25,7 @@ from typing import TypeVar
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.faults import cutting, damage, failing, powercut, signalling
+from tests.faults import cutting, damage, failing, model_run, powercut, signalling
 from tests.faults.books import Books
 from tests.faults.killing import Ring, play
 
@@ -33,6 +35,7 @@ HEADS = ("lost", "twice", "altered", "stuck", "kills", "250 not read", "250 not 
 
 WORKERS = 2
 STEPS = 40
+STORIES = 5
 
 Round = TypeVar("Round")
 Played = tuple[str, Books]
@@ -117,15 +120,31 @@ TORTURES: dict[str, tuple[Callable[[str, int, int], list[Played]], Callable[[str
 }
 
 
+MODELS = {"pop-model": "tests.faults.pop_model", "receiver-model": "tests.faults.receiver_model"}
+
+
+def stories(model: str, seed: str, first: int, number: int, workers: int) -> int:
+    """Play so many stories of a model, from the *first* on; return how many ended badly."""
+    chunk = min(STORIES, -(-number // workers))
+    starts = range(first, first + number, chunk)
+    jobs = [(MODELS[model], seed, at, min(chunk, first + number - at)) for at in starts]
+    return model_run.table(spread(model_run.play, jobs, workers)).total()
+
+
 def main() -> int:
     """Play what the command line asks for."""
     parser = argparse.ArgumentParser(description="Break passes off; count what was lost, came twice, was altered.")
-    parser.add_argument("attack", nargs="?", choices=[*TORTURES, "rivals"], default="kill")
-    parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("attack", nargs="?", choices=[*TORTURES, "rivals", *MODELS], default="kill")
+    parser.add_argument("--rounds", "--stories", type=int, default=500)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first story of a model")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--workers", type=int, default=WORKERS)
     wish = parser.parse_args()
     began = time.monotonic()
+    if wish.attack in MODELS:
+        bad = stories(wish.attack, wish.seed, wish.first, wish.rounds, wish.workers)
+        print(f"\n{wish.rounds} stories, seed {wish.seed}, in {time.monotonic() - began:.0f} s")
+        return int(bad > 0)
     if wish.attack == "rivals":
         total = rivals(wish.rounds, wish.workers)
     else:

@@ -10,14 +10,14 @@ import select
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from threading import Condition, RLock
 from types import TracebackType
 from typing import Any, Self
 
-from lib.store.journal_facts import sha_key
+from lib.store.journal_facts import sha_key, uid_key
 from tests.embedded import PopServer, PopTalk, SmtpServer, SmtpTalk
 from tests.faults.mails import CARETAKER, GREY, POISON, REFUSED, TOLD, Mail, ident
 from tests.faults.still import unread_octets
@@ -245,7 +245,7 @@ class World:
     """Both servers, and what they know together."""
 
     def __init__(self, users: Iterable[str] = ("bob",), password: str = PASSWORD) -> None:
-        self.pop, self.smtp = Pop(dict.fromkeys(users, (password, ()))), Smtp()
+        self.pop, self.smtp = self.servers(dict.fromkeys(users, (password, ())))
         self.pop.world = self.smtp.world = self
         self._changed = Condition()
         self._talks: set[Talk] = set()
@@ -265,7 +265,19 @@ class World:
         self.thinks: Callable[[Letter], float] = lambda _: 0.0  # how many seconds the receiver takes for a 250
         self.refuses = b""  # what is said to every final dot, if anything but the best
         self.drops = False  # whether the receiver takes what comes, and hangs up instead of saying so
+        self.told: list[str] = []  # what was said, where somebody notes it
         self.patience = 30.0  # seconds that a session may outlive its pass before the servers end it
+
+    def clear(self) -> None:
+        """Begin anew, where that is more than filling the mailboxes."""
+
+    def servers(self, accounts: Mapping[str, tuple[str, Iterable[bytes]]]) -> tuple[Pop, Smtp]:
+        """Return who serves these accounts, and who takes the mail."""
+        return Pop(accounts), Smtp()
+
+    def keys(self, letter: Letter) -> list[str]:
+        """Return what the journal may call the mail that a letter is."""
+        return [uid_key(b"embedded-%d" % letter.number), letter.sha_key]
 
     def __enter__(self) -> Self:
         with ExitStack() as servers:
