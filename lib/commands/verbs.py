@@ -16,7 +16,7 @@ from lib.config.settings import Settings
 from lib.errors import Exit, SettingsError, StorageError
 from lib.report import console, log
 from lib.report.status import AccountStatus, Overview, WaitingMessage
-from lib.store import journal_format, ownfile, recovery, state
+from lib.store import journal_facts, journal_format, ownfile, recovery, state
 from lib.store.duds import Duds
 from lib.store.journal import Journal, damage_told
 from lib.store.journal_facts import DEFERRED
@@ -91,7 +91,7 @@ def _account(label: str, known: state.AccountState) -> AccountStatus:
     return AccountStatus(label, known.failures, known.last_error, since, success)
 
 
-def _waiting(journal: journal_format.Entries, labels: dict[str, str]) -> Iterator[WaitingMessage]:
+def _waiting(journal: journal_facts.Entries, labels: dict[str, str]) -> Iterator[WaitingMessage]:
     for account, entries in journal.items():
         for entry in entries.values():
             if entry.status is Known.SPOOLED and entry.number:

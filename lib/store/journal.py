@@ -11,9 +11,9 @@ from pathlib import Path
 from threading import Lock
 
 from lib.errors import StorageError
-from lib.store import journal_format, ownfile
-from lib.store.journal_facts import ASKED, REFUSED, SETTLED, UNSURE, DudsInARow
-from lib.store.journal_format import Damage, Entry, Mark, Record, Replay
+from lib.store import journal_facts, journal_format, ownfile
+from lib.store.journal_facts import ASKED, REFUSED, SETTLED, UNSURE, DudsInARow, Entry, Mark, Record
+from lib.store.journal_format import Damage, Replay
 
 TOLD = 5  # damaged lines that are named
 _MARK = journal_format.encode(Mark())
@@ -24,7 +24,7 @@ class Journal:
     """The journal file *path*, and what it says: *entries* by account and key. Others only read the entries."""
 
     def __init__(self, path: Path) -> None:
-        self.entries: journal_format.Entries = {}
+        self.entries: journal_facts.Entries = {}
         self.damages: tuple[Damage, ...] = ()
         self.row: int | None = None  # duds in a row; None where it was never noted
         self._path = path

@@ -18,86 +18,23 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
+from lib.store import journal_facts as facts
+from lib.store import journal_replay as rules
 from lib.store.journal_facts import (
     ACCEPTED,
     DEFERRED,
     REFUSED,
-    SETTLED,
     UID_KEPT,
     WORDS_KEPT,
-    Adopted,
-    Announced,
-    Burying,
-    ContentRefused,
-    Deleting,
-    Delivered,
-    Dud,
-    DudsInARow,
     Entries,
     Entry,
-    Gone,
-    Lasting,
-    Left,
-    Looked,
     Loss,
-    Lost,
-    Mark,
     RecipientVerdict,
     Record,
-    Renamed,
-    Seen,
-    Spooled,
     Status,
-    Stepped,
-    Trouble,
-    Vanished,
-    Verdicts,
-    Whole,
     finite,
-    sha_key,
     tells_uid,
-    uid_key,
 )
-from lib.store.journal_replay import apply
-
-__all__ = [
-    "ACCEPTED",
-    "DEFERRED",
-    "REFUSED",
-    "SETTLED",
-    "Burying",
-    "ContentRefused",
-    "Damage",
-    "Deleting",
-    "Delivered",
-    "Dud",
-    "DudsInARow",
-    "Entries",
-    "Entry",
-    "Gone",
-    "Lasting",
-    "Left",
-    "Lost",
-    "Mark",
-    "RecipientVerdict",
-    "Record",
-    "Renamed",
-    "Replay",
-    "Seen",
-    "Spooled",
-    "Status",
-    "Stepped",
-    "Trouble",
-    "Vanished",
-    "Verdicts",
-    "Whole",
-    "apply",
-    "compact",
-    "encode",
-    "replay",
-    "sha_key",
-    "uid_key",
-]  # fmt: skip
 
 DAY = 86400.0
 SECTOR = 512  # octets that a disk writes whole or not at all
@@ -119,7 +56,7 @@ class Replay(NamedTuple):
     torn: int  # bytes at the end that a power cut or a kill left unfinished: cut them off before appending
     holes: int  # lines inside that a power cut left unwritten: rewrite the file before appending
     lines: int  # lines that were believed
-    row: int | None = None  # duds in a row, as the last DudsInARow says
+    row: int | None = None  # duds in a row, as the last facts.DudsInARow says
 
 
 def encode(record: Record) -> bytes:
@@ -142,9 +79,9 @@ def replay(data: bytes) -> Replay:
         account, record = _decode(line)
         if record is None:
             bad[number] = account
-        elif type(record) is Mark:
+        elif type(record) is facts.Mark:
             mark = number
-        elif type(record) is DudsInARow:
+        elif type(record) is facts.DudsInARow:
             row = record.duds
         else:
             apply(journal, record)
@@ -155,6 +92,15 @@ def replay(data: bytes) -> Replay:
         torn += len(lines[end - 1]) + 1
         end -= 1
     return Replay(journal, damages, torn, sum(number <= end for number in cut), len(lines) - len(bad), row)
+
+
+def apply(journal: Entries, record: Record) -> None:
+    """Let *journal* know of *record*."""
+    rule = _BY_RECORD[type(record)].rule
+    if type(record) is facts.Adopted:
+        rules.adopt(journal, record)
+    elif rule is not None:
+        rule(journal.setdefault(record.account, {}), record)
 
 
 def compact(journal: Entries, now: float, *, forget_vanished_after_days: int = 60) -> bytes:
@@ -170,11 +116,11 @@ def compact(journal: Entries, now: float, *, forget_vanished_after_days: int = 6
 
 def _told(account: str, entry: Entry) -> Iterator[Record]:
     """Yield all that is known of a message."""
-    yield Whole(account, entry)
+    yield facts.Whole(account, entry)
     if entry.content:
-        yield ContentRefused(account, entry.key, entry.content)
+        yield facts.ContentRefused(account, entry.key, entry.content)
     if entry.losses:
-        yield Lost(account, entry.key, entry.losses)
+        yield facts.Lost(account, entry.key, entry.losses)
 
 
 def _unwritten(lines: list[bytes], suspects: list[int]) -> set[int]:
@@ -240,13 +186,14 @@ def _decode(line: bytes) -> tuple[str | None, Record | None]:
 
 
 class _Kind(NamedTuple):
-    """One kind of line: its letter, its record, the record's fields as JSON, their types, and the way back."""
+    """One kind of line: its letter, its record, that one's fields as JSON, their types, the way back, and its rule."""
 
     letter: str
     record: type[Record]
     fields: Callable[[Any], list[Any]]
     shape: list[type]
     build: Callable[..., Record]
+    rule: Callable[[dict[str, Entry], Any], None] | None  # what it changes; None: it concerns no message of one account
 
 
 def _text(octets: bytes) -> str:
@@ -268,7 +215,7 @@ def _heard(said: dict[str, list[str]]) -> dict[bytes, RecipientVerdict]:
     return {_octets(who): (_VERDICTS[status], _octets(words)) for who, (status, words) in said.items()}
 
 
-def _kept_uid(record: Spooled) -> str:
+def _kept_uid(record: facts.Spooled) -> str:
     """Return what the key does not say of the UID."""
     return "" if tells_uid(record.key) else _text(record.uid[:UID_KEPT])
 
@@ -277,7 +224,7 @@ def _kept_uid(record: Spooled) -> str:
 _UNSAID: tuple[Any, ...] = ("", 0.0, 0.0, 0, 0, "", {}, 0, "", [], "", [], "", 0, [], "", "", 0)
 
 
-def _dump(record: Whole) -> list[Any]:
+def _dump(record: facts.Whole) -> list[Any]:
     """Return the fields of an entry up to the last that is worth a word."""
     entry = record.entry
     times = (float(entry.settled), float(entry.since))
@@ -292,7 +239,7 @@ def _dump(record: Whole) -> list[Any]:
     return fields
 
 
-def _load(account: str, key: str, status: str, *fields: Any) -> Whole:
+def _load(account: str, key: str, status: str, *fields: Any) -> facts.Whole:
     told: tuple[Any, ...] = (*fields, *_UNSAID[len(fields) :])
     sha, settled, since, size, number, sender, said, troubles, why, vanished, uid, burial, deletion, *more = told
     lasting, announced, header, bare, fresh = more
@@ -302,18 +249,18 @@ def _load(account: str, key: str, status: str, *fields: Any) -> Whole:
     entry.uid_kept, entry.burial, entry.deletion, entry.lasting = _octets(uid), length, str(deletion), lasting == 1
     entry.announced, entry.header, entry.bare = int(announced[0]) if announced else None, header, bare
     entry.fresh = fresh == 1
-    return Whole(account, entry)
+    return facts.Whole(account, entry)
 
 
 def _loss(number: int, at: float) -> Loss:
     return Loss(int(number), float(at))
 
 
-def _key_sha_at(record: Delivered | Dud) -> list[Any]:
+def _key_sha_at(record: facts.Delivered | facts.Dud) -> list[Any]:
     return [record.key, record.sha, float(record.at)]
 
 
-def _dump_spooled(record: Spooled) -> list[Any]:
+def _dump_spooled(record: facts.Spooled) -> list[Any]:
     """Return the fields up to the last that is worth a word; what an older version wrote ends with the time."""
     fields = [record.key, record.number, _kept_uid(record), record.sha, record.size, float(record.at)]
     if record.announced >= 0:
@@ -323,78 +270,104 @@ def _dump_spooled(record: Spooled) -> list[Any]:
     return fields
 
 
-def _load_spooled(account: str, key: str, number: int, uid: str, *fields: Any) -> Spooled:
-    return Spooled(account, key, number, _octets(uid), *fields)
+def _load_spooled(account: str, key: str, number: int, uid: str, *fields: Any) -> facts.Spooled:
+    return facts.Spooled(account, key, number, _octets(uid), *fields)
 
 
 _ENTRY = [str, str, str, float, float, int, int, str, dict, int, str, list, str, list, str, int, list, str, str, int]
 _KINDS = (
     _Kind(
         "S",
-        Spooled,
+        facts.Spooled,
         _dump_spooled,
         [str, int, str, str, int, float, int, str, str, str],
         _load_spooled,
+        rules.spooled,
     ),
     _Kind(
         "V",
-        Verdicts,
+        facts.Verdicts,
         lambda r: [r.key, _text(r.sender), _said(r.recipients), float(r.at)],
         [str, str, dict, float],
-        lambda account, key, sender, said, at: Verdicts(account, key, _octets(sender), _heard(said), at),
+        lambda account, key, sender, said, at: facts.Verdicts(account, key, _octets(sender), _heard(said), at),
+        rules.verdicts,
     ),
-    _Kind("D", Delivered, _key_sha_at, [str, str, float], Delivered),
+    _Kind("D", facts.Delivered, _key_sha_at, [str, str, float], facts.Delivered, rules.settle),
     _Kind(
         "B",
-        Burying,
+        facts.Burying,
         lambda r: [r.key, [] if r.length is None else [r.length]],
         [str, list],
-        lambda account, key, length: Burying(account, key, int(length[0]) if length else None),
+        lambda account, key, length: facts.Burying(account, key, int(length[0]) if length else None),
+        rules.burying,
     ),
-    _Kind("X", Dud, _key_sha_at, [str, str, float], Dud),
-    _Kind("L", Left, lambda r: [r.key, r.size, float(r.at)], [str, int, float], Left),
+    _Kind("X", facts.Dud, _key_sha_at, [str, str, float], facts.Dud, rules.settle),
+    _Kind("L", facts.Left, lambda r: [r.key, r.size, float(r.at)], [str, int, float], facts.Left, rules.left),
     _Kind(
-        "F", Lasting, lambda r: [list(r.files)], [list], lambda account, files: Lasting(account, tuple(map(int, files)))
+        "F",
+        facts.Lasting,
+        lambda r: [list(r.files)],
+        [list],
+        lambda account, files: facts.Lasting(account, tuple(map(int, files))),
+        rules.lasting,
     ),
     _Kind(
         "Q",
-        Deleting,
+        facts.Deleting,
         lambda r: [r.word, list(r.keys)],
         [str, list],
-        lambda account, word, keys: Deleting(account, tuple(map(str, keys)), word),
+        lambda account, word, keys: facts.Deleting(account, tuple(map(str, keys)), word),
+        rules.deleting,
     ),
-    _Kind("G", Gone, lambda r: [list(r.keys)], [list], lambda account, keys: Gone(account, tuple(map(str, keys)))),
-    _Kind("T", Trouble, lambda r: [r.key, r.why[:WORDS_KEPT], float(r.at)], [str, str, float], Trouble),
-    _Kind("R", Renamed, lambda r: [r.old, r.new], [str, str], Renamed),
-    _Kind("-", Vanished, lambda r: [r.key, float(r.at)], [str, float], Vanished),
+    _Kind(
+        "G",
+        facts.Gone,
+        lambda r: [list(r.keys)],
+        [list],
+        lambda account, keys: facts.Gone(account, tuple(map(str, keys))),
+        rules.gone,
+    ),
+    _Kind(
+        "T",
+        facts.Trouble,
+        lambda r: [r.key, r.why[:WORDS_KEPT], float(r.at)],
+        [str, str, float],
+        facts.Trouble,
+        rules.trouble,
+    ),
+    _Kind("R", facts.Renamed, lambda r: [r.old, r.new], [str, str], facts.Renamed, rules.renamed),
+    _Kind("-", facts.Vanished, lambda r: [r.key, float(r.at)], [str, float], facts.Vanished, rules.vanished),
     _Kind(
         "A",
-        Announced,
+        facts.Announced,
         lambda r: [list(r.keys), list(r.sizes)],
         [list, list],
-        lambda account, keys, sizes: Announced(account, tuple(map(str, keys)), tuple(map(int, sizes))),
+        lambda account, keys, sizes: facts.Announced(account, tuple(map(str, keys)), tuple(map(int, sizes))),
+        rules.announced,
     ),
-    _Kind("~", Looked, lambda _: [], [], Looked),
-    _Kind("+", Seen, lambda r: [r.key], [str], Seen),
-    _Kind("N", Adopted, lambda r: [r.old], [str], Adopted),
-    _Kind("C", Stepped, lambda r: list(map(float, r[1:])), [float] * 4, Stepped),
-    _Kind("E", Whole, _dump, _ENTRY, _load),
+    _Kind("~", facts.Looked, lambda _: [], [], facts.Looked, rules.looked),
+    _Kind("+", facts.Seen, lambda r: [r.key], [str], facts.Seen, rules.seen),
+    _Kind("N", facts.Adopted, lambda r: [r.old], [str], facts.Adopted, None),
+    _Kind("C", facts.Stepped, lambda r: list(map(float, r[1:])), [float] * 4, facts.Stepped, rules.stepped),
+    _Kind("E", facts.Whole, _dump, _ENTRY, _load, rules.whole),
     _Kind(
         "!",
-        ContentRefused,
+        facts.ContentRefused,
         lambda r: [r.key, list(map(_text, r.recipients))],
         [str, list],
-        lambda account, key, recipients: ContentRefused(account, key, tuple(map(_octets, recipients))),
+        lambda account, key, recipients: facts.ContentRefused(account, key, tuple(map(_octets, recipients))),
+        rules.content,
     ),
     _Kind(
         "?",
-        Lost,
+        facts.Lost,
         lambda r: [r.key, {_text(who): [loss.number, float(loss.at)] for who, loss in r.losses.items()}],
         [str, dict],
-        lambda account, key, said: Lost(account, key, {_octets(who): _loss(*loss) for who, loss in said.items()}),
+        lambda account, key, said: facts.Lost(account, key, {_octets(who): _loss(*loss) for who, loss in said.items()}),
+        rules.lost,
     ),
-    _Kind("#", DudsInARow, lambda r: [r.duds], [int], lambda _, duds: DudsInARow(max(duds, 0))),
-    _Kind("=", Mark, lambda _: [], [], Mark),
+    _Kind("#", facts.DudsInARow, lambda r: [r.duds], [int], lambda _, duds: facts.DudsInARow(max(duds, 0)), None),
+    _Kind("=", facts.Mark, lambda _: [], [], facts.Mark, None),
 )
 _BY_LETTER = {kind.letter: kind for kind in _KINDS}
 _BY_RECORD = {kind.record: kind for kind in _KINDS}

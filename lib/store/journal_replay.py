@@ -1,8 +1,6 @@
-"""What a record of the journal changes in what is known: apply(), and a rule a kind of record. Pure."""
+"""What a record of the journal changes in what is known: a rule a kind of record. Pure."""
 
-from collections.abc import Callable
-from typing import Any
-
+from lib.store import journal_facts as facts
 from lib.store.clock import Shift
 from lib.store.journal_facts import (
     ACCEPTED,
@@ -11,49 +9,15 @@ from lib.store.journal_facts import (
     SETTLED,
     UID_KEPT,
     WORDS_KEPT,
-    Adopted,
-    Announced,
-    Burying,
-    ContentRefused,
-    Deleting,
-    Delivered,
-    Dud,
-    DudsInARow,
     Entries,
     Entry,
-    Gone,
-    Lasting,
-    Left,
-    Looked,
     Loss,
-    Lost,
-    Mark,
-    Record,
-    Renamed,
-    Seen,
-    Spooled,
     Status,
-    Stepped,
-    Trouble,
-    Vanished,
-    Verdicts,
-    Whole,
     tells_uid,
 )
 
 
-def apply(journal: Entries, record: Record) -> None:
-    """Let *journal* know of *record*."""
-    if type(record) is Adopted:
-        _adopt(journal, record)
-    elif type(record) not in {Mark, DudsInARow}:
-        _RULES[type(record)](journal.setdefault(record.account, {}), record)
-
-
-# --- what a record changes -------------------------------------------------------------------------------------------
-
-
-def _spooled(entries: dict[str, Entry], record: Spooled) -> None:
+def spooled(entries: dict[str, Entry], record: facts.Spooled) -> None:
     """Other content is another message; the same content keeps its verdicts, and stays settled if it is."""
     entry = entries.get(record.key)
     if entry is None or entry.sha not in ("", record.sha):
@@ -69,7 +33,7 @@ def _spooled(entries: dict[str, Entry], record: Spooled) -> None:
         entry.deletion, entry.vanished, entry.fresh = record.word, None, False
 
 
-def _verdicts(entries: dict[str, Entry], record: Verdicts) -> None:
+def verdicts(entries: dict[str, Entry], record: facts.Verdicts) -> None:
     """Later words win, but what was accepted stays accepted."""
     entry = _entry(entries, record.key)
     if entry.status in SETTLED:
@@ -80,49 +44,55 @@ def _verdicts(entries: dict[str, Entry], record: Verdicts) -> None:
             entry.recipients[who] = (status, words[:WORDS_KEPT])
 
 
-def _settle(entries: dict[str, Entry], record: Delivered | Dud) -> None:
+def settle(entries: dict[str, Entry], record: facts.Delivered | facts.Dud) -> None:
     """Nothing of the envelope is needed any more; a pass that was killed may have left the spool file."""
     entry = _entry(entries, record.key)
-    entry.status = Status.DUD if type(record) is Dud else Status.DELIVERED
+    entry.status = Status.DUD if type(record) is facts.Dud else Status.DELIVERED
     entry.sha, entry.settled, entry.sender, entry.recipients = record.sha, record.at, b"", {}
     entry.burial, entry.content, entry.losses = None, (), {}
 
 
-def _burying(entries: dict[str, Entry], record: Burying) -> None:
+def burying(entries: dict[str, Entry], record: facts.Burying) -> None:
+    """Remember where in duds.dat it goes."""
     _entry(entries, record.key).burial = record.length
 
 
-def _lasting(entries: dict[str, Entry], record: Lasting) -> None:
+def lasting(entries: dict[str, Entry], record: facts.Lasting) -> None:
+    """Take note that these files are on disk."""
     files = set(record.files)
     for entry in entries.values():
         entry.lasting = entry.lasting or (entry.status is Status.SPOOLED and entry.number in files)
 
 
-def _left(entries: dict[str, Entry], record: Left) -> None:
+def left(entries: dict[str, Entry], record: facts.Left) -> None:
+    """Take note that it stays on the server, unless it was fetched."""
     entry = _entry(entries, record.key)
     if entry.status in {Status.TROUBLED, Status.LEFT}:
         entry.status, entry.size, entry.settled = Status.LEFT, record.size, entry.settled or record.at
 
 
-def _gone(entries: dict[str, Entry], record: Gone) -> None:
+def gone(entries: dict[str, Entry], record: facts.Gone) -> None:
+    """Forget these: whatever comes under their keys is new."""
     for key in record.keys:
         entries.pop(key, None)
 
 
-def _deleting(entries: dict[str, Entry], record: Deleting) -> None:
+def deleting(entries: dict[str, Entry], record: facts.Deleting) -> None:
+    """Take over the word, but for a server that does not delete: it is asked again and again, and known for it."""
     keys = record.keys or [key for key, entry in entries.items() if entry.deletion == ASKED]
     for key in keys:
         entry = entries.get(key)
         if entry is not None and not (entry.deletion == IGNORED and record.word == ASKED):
-            entry.deletion = record.word  # a server that does not delete is asked again and again, and known for it
+            entry.deletion = record.word
 
 
-def _trouble(entries: dict[str, Entry], record: Trouble) -> None:
+def trouble(entries: dict[str, Entry], record: facts.Trouble) -> None:
+    """Count it; the message comes behind the others from now on."""
     entry = _entry(entries, record.key)
     entry.troubles, entry.why = entry.troubles + 1, record.why[:WORDS_KEPT]
 
 
-def _renamed(entries: dict[str, Entry], record: Renamed) -> None:
+def renamed(entries: dict[str, Entry], record: facts.Renamed) -> None:
     """Keep what is settled under the new name already."""
     entry = entries.pop(record.old, None)
     if entry is None:
@@ -133,38 +103,43 @@ def _renamed(entries: dict[str, Entry], record: Renamed) -> None:
         entries[record.new] = entry
 
 
-def _vanished(entries: dict[str, Entry], record: Vanished) -> None:
+def vanished(entries: dict[str, Entry], record: facts.Vanished) -> None:
+    """Take over the time, if it is the first."""
     entry = entries.get(record.key)
     if entry is not None and entry.vanished is None:
         entry.vanished, entry.fresh = record.at, True
 
 
-def _looked(entries: dict[str, Entry], _: Looked) -> None:
+def looked(entries: dict[str, Entry], _: facts.Looked) -> None:
+    """Take note that what vanished before was looked for."""
     for entry in entries.values():
         entry.fresh = False
 
 
-def _announced(entries: dict[str, Entry], record: Announced) -> None:
+def announced(entries: dict[str, Entry], record: facts.Announced) -> None:
+    """Take over the sizes of what is known."""
     for key, size in zip(record.keys, record.sizes, strict=False):
         entry = entries.get(key)
         if entry is not None:
             entry.announced = size
 
 
-def _seen(entries: dict[str, Entry], record: Seen) -> None:
+def seen(entries: dict[str, Entry], record: facts.Seen) -> None:
+    """Forget that it had vanished."""
     entry = entries.get(record.key)
     if entry is not None:
         entry.vanished, entry.fresh = None, False
 
 
-def _adopt(journal: Entries, record: Adopted) -> None:
+def adopt(journal: Entries, record: facts.Adopted) -> None:
     """Keep what is known under the new name already."""
     mine = journal.setdefault(record.account, {})
     for key, entry in journal.pop(record.old, {}).items():
         mine.setdefault(key, entry)
 
 
-def _stepped(entries: dict[str, Entry], record: Stepped) -> None:
+def stepped(entries: dict[str, Entry], record: facts.Stepped) -> None:
+    """Let the times that were noted stand by the clock of today."""
     shift = Shift(*record[1:])
     for entry in entries.values():
         entry.since, entry.settled = shift.of(entry.since), shift.of(entry.settled)
@@ -173,17 +148,20 @@ def _stepped(entries: dict[str, Entry], record: Stepped) -> None:
         entry.losses = {who: Loss(loss.number, shift.of(loss.at)) for who, loss in entry.losses.items()}
 
 
-def _whole(entries: dict[str, Entry], record: Whole) -> None:
+def whole(entries: dict[str, Entry], record: facts.Whole) -> None:
+    """Take over all that is told of a message."""
     entries[record.entry.key] = record.entry
 
 
-def _content(entries: dict[str, Entry], record: ContentRefused) -> None:
+def content(entries: dict[str, Entry], record: facts.ContentRefused) -> None:
+    """Remember who refused for the content, until it is settled."""
     entry = _entry(entries, record.key)
     if entry.status not in SETTLED:
         entry.content = tuple(dict.fromkeys((*entry.content, *record.recipients)))
 
 
-def _lost(entries: dict[str, Entry], record: Lost) -> None:
+def lost(entries: dict[str, Entry], record: facts.Lost) -> None:
+    """Count lost verdicts, until it is settled."""
     entry = _entry(entries, record.key)
     if entry.status not in SETTLED:
         entry.losses |= record.losses
@@ -194,26 +172,3 @@ def _entry(entries: dict[str, Entry], key: str) -> Entry:
     if entry is None:
         entry = entries[key] = Entry(key)
     return entry
-
-
-_RULES: dict[type, Callable[[dict[str, Entry], Any], None]] = {
-    Spooled: _spooled,
-    Verdicts: _verdicts,
-    Delivered: _settle,
-    Burying: _burying,
-    Dud: _settle,
-    Left: _left,
-    Lasting: _lasting,
-    Deleting: _deleting,
-    Gone: _gone,
-    Trouble: _trouble,
-    Renamed: _renamed,
-    Vanished: _vanished,
-    Looked: _looked,
-    Seen: _seen,
-    Stepped: _stepped,
-    Announced: _announced,
-    Whole: _whole,
-    ContentRefused: _content,
-    Lost: _lost,
-}

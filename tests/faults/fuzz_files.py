@@ -7,16 +7,22 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from lib.store import journal_format, spool_format
-from lib.store.journal_facts import ACCEPTED, ASKED, DEFERRED, REFUSED, ContentRefused, Loss, Lost
-from lib.store.journal_format import (
+from lib.store import journal_facts, journal_format, spool_format
+from lib.store.journal_facts import (
+    ACCEPTED,
+    ASKED,
+    DEFERRED,
+    REFUSED,
     Burying,
+    ContentRefused,
     Deleting,
     Delivered,
     Dud,
     Gone,
     Lasting,
     Left,
+    Loss,
+    Lost,
     Mark,
     Record,
     Renamed,
@@ -95,7 +101,7 @@ def journal_round_trip(data: bytes) -> None:
     """What was noted is what is read; compacted it says the same, and goes on as the long one would."""
     source = Source(data)
     before, after = history(source), history(source)
-    known: journal_format.Entries = {}
+    known: journal_facts.Entries = {}
     for one in before:
         journal_format.apply(known, one)
     written = b"".join(map(journal_format.encode, before))
@@ -108,7 +114,7 @@ def journal_round_trip(data: bytes) -> None:
     assert short_one.damages == ()
 
 
-def full(journal: journal_format.Entries) -> journal_format.Entries:
+def full(journal: journal_facts.Entries) -> journal_facts.Entries:
     return {name: entries for name, entries in journal.items() if entries}
 
 
@@ -125,7 +131,7 @@ def journal_damage(data: bytes) -> None:
         octets[place] = source.number(255)
         changed.add(place)
     said = journal_format.replay(bytes(octets))
-    known: journal_format.Entries = {}
+    known: journal_facts.Entries = {}
     start, whole = 0, 0
     for one, line in zip(records, lines, strict=True):
         same = octets[start : start + len(line)] == line and (not start or octets[start - 1 : start] == b"\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.store import journal_format, ownfile
+from lib.store import journal_facts, journal_format, ownfile
 from lib.store.duds import Duds
 from lib.store.journal_facts import Burying, Delivered, Dud, Record, Spooled, Whole
 
@@ -89,7 +89,7 @@ def test_no_file_holds_no_dud(tmp_path: Path) -> None:
 
 
 def test_the_journal_keeps_where_a_dud_was_to_be_written() -> None:
-    key = journal_format.uid_key(UID)
+    key = journal_facts.uid_key(UID)
     lines: list[Record] = [Spooled(BOB, key, 1, UID, SHA, 27, 1.0), Burying(BOB, key, 471)]
     entry = journal_format.replay(b"".join(map(journal_format.encode, lines))).journal[BOB][key]
     assert entry.burial == 471

@@ -20,7 +20,7 @@ SHA = "a" * 64
 
 def spooled(number: int, account: str = BOB) -> Spooled:
     uid = b"%d" % number
-    return Spooled(account, journal_format.uid_key(uid), number, uid, SHA, 100, 1.0)
+    return Spooled(account, journal_facts.uid_key(uid), number, uid, SHA, 100, 1.0)
 
 
 @pytest.fixture

@@ -8,24 +8,18 @@ from hypothesis import strategies as st
 
 from lib.store import journal_facts, journal_format
 from lib.store.journal_facts import (
+    ACCEPTED,
     ASKED,
+    DEFERRED,
     DOUBTED,
     HUNG,
     IGNORED,
     KEPT,
     PROMISED,
-    Announced,
-    Deleting,
-    Looked,
-    Loss,
-    Stepped,
-)
-from lib.store.journal_format import (
-    ACCEPTED,
-    DEFERRED,
     REFUSED,
+    Announced,
     ContentRefused,
-    Damage,
+    Deleting,
     Delivered,
     Dud,
     DudsInARow,
@@ -33,19 +27,22 @@ from lib.store.journal_format import (
     Entry,
     Gone,
     Left,
+    Looked,
+    Loss,
     Lost,
     Mark,
     Record,
     Renamed,
-    Replay,
     Seen,
     Spooled,
     Status,
+    Stepped,
     Trouble,
     Vanished,
     Verdicts,
     Whole,
 )
+from lib.store.journal_format import Damage, Replay
 
 BOB, ANN = "bob@example.org", "ann@example.net"
 SHA, OTHER = "a" * 64, "b" * 64
@@ -53,7 +50,7 @@ DAY = 86400.0
 
 
 def key(number: int) -> str:
-    return journal_format.uid_key(b"uid%d" % number)
+    return journal_facts.uid_key(b"uid%d" % number)
 
 
 def spooled(number: int, *, account: str = BOB, sha: str = SHA, at: float = 1.0) -> Spooled:
@@ -81,18 +78,18 @@ def told(journal: Entries) -> Entries:
 accounts = st.sampled_from([BOB, ANN, "odd one\n@%41 €", "\ud800"])
 uids = st.sampled_from([b"", b"1", b"uid 2", b"\xff\x00\n", b"long" * 100])
 keys = st.one_of(
-    uids.map(journal_format.uid_key),
-    st.sampled_from([journal_format.sha_key(SHA, 0), journal_format.sha_key(OTHER, 3)]),
+    uids.map(journal_facts.uid_key),
+    st.sampled_from([journal_facts.sha_key(SHA, 0), journal_facts.sha_key(OTHER, 3)]),
 )
 shas = st.sampled_from([SHA, OTHER])
 times = st.floats(0, 4e9, allow_nan=False)
 octets = st.binary(max_size=20)
 verdicts = st.dictionaries(octets, st.tuples(st.sampled_from([ACCEPTED, DEFERRED, REFUSED]), octets), max_size=3)
 fates: st.SearchStrategy[Record] = st.one_of(
-    st.builds(lambda account, uid, *rest: Spooled(account, journal_format.uid_key(uid), rest[0], uid, *rest[1:]),
+    st.builds(lambda account, uid, *rest: Spooled(account, journal_facts.uid_key(uid), rest[0], uid, *rest[1:]),
               accounts, uids, st.integers(1, 9), shas, st.integers(0, 1 << 40), times),
     st.builds(
-        Spooled, accounts, st.just(journal_format.sha_key(SHA, 0)), st.integers(1, 9), uids, shas, st.just(1), times
+        Spooled, accounts, st.just(journal_facts.sha_key(SHA, 0)), st.integers(1, 9), uids, shas, st.just(1), times
     ),
     st.builds(Verdicts, accounts, keys, octets, verdicts, times),
     st.builds(Delivered, accounts, keys, shas, times),
@@ -104,9 +101,9 @@ fates: st.SearchStrategy[Record] = st.one_of(
     st.builds(Vanished, accounts, keys, times),
     st.builds(Seen, accounts, keys),
     st.builds(Looked, accounts),
-    st.builds(Announced, accounts, st.just((journal_format.uid_key(b"1"), journal_format.sha_key(SHA, 0))),
+    st.builds(Announced, accounts, st.just((journal_facts.uid_key(b"1"), journal_facts.sha_key(SHA, 0))),
               st.just((7, 8))),
-    st.builds(lambda account, uid, *rest: Spooled(account, journal_format.uid_key(uid), 1, uid, SHA, 5, 1.0, *rest),
+    st.builds(lambda account, uid, *rest: Spooled(account, journal_facts.uid_key(uid), 1, uid, SHA, 5, 1.0, *rest),
               accounts, uids, st.integers(0, 9), st.sampled_from(["", "ab"]), st.sampled_from(["", OTHER]),
               st.sampled_from(["", DOUBTED, KEPT])),
     st.builds(Deleting, accounts, st.lists(keys, max_size=2).map(tuple),
@@ -336,7 +333,7 @@ def test_what_is_settled_stays_settled(kind: Callable[[str, str, str, float], Re
         spooled(1),
         Left(BOB, key(1), 1, 4.0),
     )
-    assert entry.status in journal_format.SETTLED
+    assert entry.status in journal_facts.SETTLED
     assert (entry.settled, entry.recipients, entry.number) == (3.0, {}, 1)
 
 
@@ -398,16 +395,16 @@ def test_what_left_its_server_is_forgotten_after_sixty_days_unless_it_is_still_o
 
 @given(uids, uids)
 def test_uids_are_told_apart_and_come_back(one: bytes, other: bytes) -> None:
-    assert (journal_format.uid_key(one) == journal_format.uid_key(other)) == (one == other)
-    assert Entry(journal_format.uid_key(one)).uid == (one if len(one) <= journal_facts.UID_KEPT else b"")
+    assert (journal_facts.uid_key(one) == journal_facts.uid_key(other)) == (one == other)
+    assert Entry(journal_facts.uid_key(one)).uid == (one if len(one) <= journal_facts.UID_KEPT else b"")
 
 
 def test_a_long_uid_is_known_by_its_hash_and_shown_by_its_beginning() -> None:
     uid = b"x" * 100_000
-    name = journal_format.uid_key(uid)
+    name = journal_facts.uid_key(uid)
     record = Spooled(BOB, name, 1, uid, SHA, 1, 1.0)
     assert len(name) < 100
-    assert name != journal_format.uid_key(uid + b"x")
+    assert name != journal_facts.uid_key(uid + b"x")
     assert len(journal_format.encode(record)) < 600
     assert only(record).uid == b"x" * journal_facts.UID_KEPT
     assert journal_format.replay(journal_format.encode(record)).journal == known(record)
@@ -415,8 +412,8 @@ def test_a_long_uid_is_known_by_its_hash_and_shown_by_its_beginning() -> None:
 
 def test_no_uid_can_pass_for_the_hash_of_another() -> None:
     uid = b"x" * 1000
-    forged = journal_format.uid_key(uid)[len(journal_facts.UID) :].encode()
-    assert journal_format.uid_key(forged) != journal_format.uid_key(uid)
+    forged = journal_facts.uid_key(uid)[len(journal_facts.UID) :].encode()
+    assert journal_facts.uid_key(forged) != journal_facts.uid_key(uid)
 
 
 def test_a_receivers_long_words_are_cut() -> None:
