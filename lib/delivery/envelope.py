@@ -28,6 +28,8 @@ CARE, PLAIN = "(caretaker)", "(caretaker, plain)"
 OURS = (NOTICES, CARE, PLAIN)
 # What is on record of a recipient while others have their verdict already.
 NOT_YET = b"no verdict yet"
+# With what a reply begins that is about the connection, whoever it was said of.
+CLOSING = b"421"
 NOBODY = "no recipient found, and no pf_dflt_address is set"
 
 
@@ -97,7 +99,7 @@ def envelope(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetc
         trace=told,
         sender=entry.sender if entry is not None and said else sender,
         recipients=everybody,
-        deferred=tuple(who for who in everybody if who not in said or said[who][0] == DEFERRED) if said else everybody,
+        deferred=_unheard_first(everybody, said),
         since=entry.since if entry is not None and entry.since else when,
         began=tick,
         fault="" if everybody else NOBODY,
@@ -106,6 +108,20 @@ def envelope(stored: Stored, key: str, origin: Origin, entry: Entry | None, fetc
         unfiltered=route.by_to_unfiltered,
         tried=tried(entry),
     )
+
+
+def _unheard_first(everybody: tuple[bytes, ...], said: Mapping[bytes, RecipientVerdict]) -> tuple[bytes, ...]:
+    """Return who has neither accepted nor refused it; in front whom no reply told of himself.
+
+    A receiver that closes a connection after so many errors (421, RFC 5321 section 3.8) would otherwise do so at the
+    same place in every pass, and never be asked about those behind it.
+    """
+    deferred = [who for who in everybody if said.get(who, (DEFERRED, b""))[0] == DEFERRED]
+    return tuple(sorted(deferred, key=lambda who: _told_of_himself(said.get(who, (DEFERRED, b""))[1])))
+
+
+def _told_of_himself(words: bytes) -> bool:
+    return words[:1].isdigit() and not words.startswith(CLOSING)
 
 
 def tried(entry: Entry | None) -> Tried:
