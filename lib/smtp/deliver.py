@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import replace
 from functools import partial
 
-from lib.delivery.queued import Cause, DeliveryAttempt, DeliveryRequest, RecipientStatus, Work
+from lib.delivery.queued import Cause, DeliveryAttempt, DeliveryRequest, RecipientStatus, Tried, Work
 from lib.errors import ConnectionLostError, PeerTimeoutError, PopfetchError, ProtocolError, ReceiverError, StoppedError
 from lib.report import log
 from lib.smtp import exchange, smtp
@@ -81,7 +81,7 @@ class Deliver:
     def _serve(self, request: DeliveryRequest) -> None:
         """Carry *request*, and whatever follows it over the same connection."""
         try:
-            self._make_ready()
+            self._make_ready(request)
         except PopfetchError:
             self._todo.appendleft(request)
             raise
@@ -102,10 +102,14 @@ class Deliver:
 
     # --- the connection ---------------------------------------------------------------------------------------------
 
-    def _make_ready(self) -> None:
-        """See to it that there is a connection that takes a message. ReceiverError, StoppedError."""
+    def _make_ready(self, request: DeliveryRequest) -> None:
+        """See to it that there is a connection that takes *request*. ReceiverError, StoppedError.
+
+        One at which a connection broke gets one that has refused nothing: a receiver may count errors.
+        """
         session = self._session
-        if session.connected and (self._worn or session.spoilt):
+        wary = request.tried is Tried.BROKE and session.refusals
+        if session.connected and (self._worn or session.spoilt or wary):
             session.close()
         if not session.connected:
             if self._behind_one and not self._health.others(session):

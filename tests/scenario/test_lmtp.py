@@ -147,7 +147,7 @@ def envelope_for(*who: str) -> str:
         (("250 b", "421 4.3.2 going down", "250 d"), "c"),
         (("530 5.7.0 log in first", "250 c", "451 4.2.0 busy"), "bd"),
         (("421 no", "421 no", "250 d"), "bc"),
-        (("250 b", "454 4.7.0 no TLS", "421 no"), "cd"),
+        (("250 b", "454 4.7.0 no TLS", "421 no"), "dc"),  # first whom no reply told of himself
     ],
 )
 def test_every_verdict_is_heard_whatever_the_first_one_says(  # noqa: PLR0913, PLR0917 - two ways of each of five
