@@ -226,7 +226,7 @@ VALUES = st.one_of(
 def test_any_value_has_addresses_that_stand_in_it(value: bytes) -> None:
     for address in parse(value):
         assert address
-        assert set(address) <= set(value)
+        assert set(address) <= set(value.replace(b"\t", b" "))  # white space between words is one space
         assert not address.startswith(b" ")
         assert not address.endswith(b" ")
 
