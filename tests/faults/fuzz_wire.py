@@ -157,7 +157,7 @@ def smtp_replies(data: bytes) -> None:
         assert reply.lines
         assert all(line in stream for line in reply.lines)
         for phase in Phase:
-            assert isinstance(verdict.judge(phase, reply.code, reply.words), Then)
+            assert isinstance(verdict.judge(phase, reply.code, reply.text), Then)
         offered = smtp.features(reply)
         assert 0 <= offered.size < 10**19
         assert all(word == word.upper() for word in offered.mechanisms)

@@ -142,6 +142,9 @@ def _of_recipients(case: Case) -> tuple[str, ...]:
             return (DEFERRED,) * count
         taken = _content(case, crowd)
         ends |= taken
+        by_recipient = case.lmtp and all(sense(case.dots[at], "2") in {FINE, LATER, NO} for at in crowd)
+        if sense(case.data, "3") == FINE and by_recipient:
+            continue  # what LMTP says of one recipient is about nobody else
         if DEFERRED in taken.values() and ACCEPTED not in taken.values():
             break  # not taken now: the others are not asked at once
     return tuple(ends.get(at, DEFERRED) for at in range(count))

@@ -162,5 +162,5 @@ def test_what_other_programs_wrote_into_duds_dat_cannot_end_itself_when_it_is_se
     (office.work / "duds.dat").write_bytes(front + smuggler(end).replace(b"\r\n", b"\n") + b"no end")
     (office.work / "duds.dat").chmod(0o600)
     assert office.pass_("--duds", "resend", "1").code == 0
-    assert receiver.envelopes() == Counter([(b"", (b"b@example.org",))])
+    assert receiver.envelopes() == Counter([(b"a@far.example", (b"b@example.org",))])
     assert receiver.only().content.endswith(b"no end\r\n")

@@ -139,7 +139,7 @@ def test_nothing_forges_a_line_in_front_of_a_dud_nor_a_dud(buried: Office) -> No
     box = mailbox.mbox(buried.work / "duds.dat", create=False)
     told = [[name for name, _ in dud.items()] for dud in box]
     box.close()
-    ours = ["When", "Account", "UID", "Sender", "For", "Why", "Size"]
+    ours = ["When", "Account", "UID", "Sender", "For", "Why", "Id", "Size"]
     assert told == [[*(f"X-POPFetch-Dud-{name}" for name in ours), "Subject"]] * len(UIDS)
     front = (buried.work / "duds.dat").read_bytes()
     assert front.count(b"\nX-POPFetch-Dud-UID: ") == len(UIDS)
