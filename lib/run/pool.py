@@ -23,7 +23,7 @@ from lib.smtp.session import Receiver, Session
 LOG = logging.getLogger("popfetch.batch")
 
 # Connections to the receiver, and how many messages must wait for each before another one is opened.
-COURIERS, BACKLOG = 4, 24
+CONNECTIONS, BACKLOG = 4, 24
 # Bugs that may each end a delivery thread before the pass is ended: their messages are left in the spool.
 BUGS = 10
 TICK = 0.2
@@ -85,7 +85,7 @@ class Pool:
         """Start a delivery thread if there is none, or too few for so many messages that wait."""
         with self._lock:
             hired = self._hired
-            if hired and (hired >= COURIERS or waiting <= BACKLOG * hired):
+            if hired and (hired >= CONNECTIONS or waiting <= BACKLOG * hired):
                 return
             session = self._new()
         self._start(session)

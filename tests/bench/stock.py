@@ -24,7 +24,7 @@ MAIL_USER = 65534  # nobody, when we are root
 TRICKS = b".\n..\n.two dots to stuff\n"  # no "From " line: getmail6 writes ">From "
 
 
-class Parcel(NamedTuple):
+class Sent(NamedTuple):
     """What must be found again of one message: its own header lines and its body's SHA-256."""
 
     header: frozenset[bytes]
@@ -59,7 +59,7 @@ class Stock:
         self._kept = scratch / "stock" / name
         self._mail = mail
         self._accounts = account_names(work)
-        self.queued_messages: dict[bytes, Parcel] = {}
+        self.sent: dict[bytes, Sent] = {}
         for account in self._accounts:
             (self._kept / account).mkdir(parents=True)
             for number, size in enumerate(work.sizes):
@@ -68,7 +68,7 @@ class Stock:
     def _keep(self, name: str, account: str, number: int, size: int) -> None:
         octets = message(name, account, size)
         head, _, body = octets.partition(b"\n\n")
-        self.queued_messages[name.encode()] = Parcel(_own_lines(head), hashlib.sha256(body).digest())
+        self.sent[name.encode()] = Sent(_own_lines(head), hashlib.sha256(body).digest())
         virtual = len(octets) + octets.count(b"\n")
         file = f"{1_700_000_000 + number}.M{number}P1.bench,S={len(octets)},W={virtual}:2,"
         (self._kept / account / file).write_bytes(octets)
@@ -100,19 +100,19 @@ class Stock:
 
     def judge(self, arrived: Iterable[bytes]) -> str:
         """Say what is wrong with what arrived and what was left, or nothing."""
-        wrong = judge(self.queued_messages, arrived)
+        wrong = judge(self.sent, arrived)
         left = self.left()
         return "; ".join(filter(None, (wrong, f"{left} left in the mailboxes" if left else "")))
 
 
-def judge(queued_messages: Mapping[bytes, Parcel], arrived: Iterable[bytes]) -> str:
+def judge(sent: Mapping[bytes, Sent], arrived: Iterable[bytes]) -> str:
     """Compare what arrived with what was sent: a sentence on what is wrong, or nothing."""
     seen: set[bytes] = set()
     wrong: dict[str, list[bytes]] = {"missing": [], "twice": [], "altered": [], "unknown": []}
     for octets in arrived:
         head, _, body = octets.replace(b"\r\n", b"\n").partition(b"\n\n")
         name = head.partition(b"\n" + ID)[2].partition(b"\n")[0]
-        queued = queued_messages.get(name)
+        queued = sent.get(name)
         if queued is None:
             wrong["unknown"].append(name)
         elif name in seen:
@@ -120,7 +120,7 @@ def judge(queued_messages: Mapping[bytes, Parcel], arrived: Iterable[bytes]) -> 
         elif hashlib.sha256(body.rstrip(b"\n") + b"\n").digest() != queued.body or queued.header - _own_lines(head):
             wrong["altered"].append(name)
         seen.add(name)
-    wrong["missing"] = sorted(queued_messages.keys() - seen)
+    wrong["missing"] = sorted(sent.keys() - seen)
     return ", ".join(f"{len(names)} {what} ({names[0].decode()} …)" for what, names in wrong.items() if names)
 
 

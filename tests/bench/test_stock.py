@@ -8,24 +8,24 @@ from tests.bench.main import chosen_rows
 from tests.bench.measure import Cost
 from tests.bench.report import number
 from tests.bench.rows import ROWS, parse
-from tests.bench.stock import Parcel, judge, message
+from tests.bench.stock import Sent, judge, message
 
 NAMES = ("u0000-0", "u0000-1")
 SENT = [message(name, "u0000", 2000) for name in NAMES]
 
 
-def queued_messages() -> dict[bytes, Parcel]:
+def sent() -> dict[bytes, Sent]:
     found = {}
     for name, octets in zip(NAMES, SENT, strict=True):
         head, _, body = octets.partition(b"\n\n")
         lines = [line for line in head.split(b"\n") if not line.startswith((b"Return-Path:", b"Received:"))]
-        found[name.encode()] = Parcel(frozenset(lines), hashlib.sha256(body).digest())
+        found[name.encode()] = Sent(frozenset(lines), hashlib.sha256(body).digest())
     return found
 
 
 def test_what_arrives_as_it_was_sent_is_right_with_a_trace_and_other_line_ends() -> None:
     traced = [b"Received: by us\r\n" + octets.replace(b"\n", b"\r\n") + b"\r\n" for octets in SENT]
-    assert judge(queued_messages(), traced) == ""
+    assert judge(sent(), traced) == ""
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_what_arrives_as_it_was_sent_is_right_with_a_trace_and_other_line_ends()
     ],
 )
 def test_what_is_lost_or_doubled_or_altered_or_strange_is_said(arrived: list[bytes], verdict: str) -> None:
-    assert judge(queued_messages(), arrived) == verdict
+    assert judge(sent(), arrived) == verdict
 
 
 def test_one_failed_run_takes_the_number_away() -> None:

@@ -14,7 +14,7 @@ from tests.faults.odd_pop import Fault, Habits, Held, OddWorld
 from tests.faults.odd_smtp import Manner, OddReceivers
 from tests.faults.pop_story import Mail, Pass, Story
 from tests.faults.receiver_story import Mail as Sending
-from tests.faults.receiver_story import Story as Errand
+from tests.faults.receiver_story import Story as ReceiverStory
 from tests.faults.world import Letter
 
 STORIES = 8
@@ -60,7 +60,7 @@ class Anybody(list[Any]):
 
 FAULTS = [(Forgetful, "lost"), (Doubling, "twice"), (Altering, "altered")]
 ORDINARY = Story(Habits(), Habits(), (Mail(1, "bob", 120), Mail(2, "bob", 700), Pass()))
-SIMPLE = Errand(Manner(), (), (Sending(1), Sending(2)))
+SIMPLE = ReceiverStory(Manner(), (), (Sending(1), Sending(2)))
 
 
 @pytest.mark.parametrize(("kind", "wrong"), FAULTS)

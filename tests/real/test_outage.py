@@ -18,7 +18,7 @@ from tests.real.running import listening, process
 
 COUNT = 30
 FLOOD = 400  # messages
-COURIERS = 4  # of whose messages the verdict may be lost when a server dies: RFC 1047
+CONNECTIONS = 4  # of whose messages the verdict may be lost when a server dies: RFC 1047
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_a_postfix_that_dies_in_the_middle_costs_no_message(office: Office, star
     assert office.dovecot.left(user) == 0
     came = arrived(office, address)
     assert len(came) == FLOOD
-    assert sum(came.values()) - FLOOD <= COURIERS
+    assert sum(came.values()) - FLOOD <= CONNECTIONS
 
 
 def test_a_pass_that_is_killed_in_the_middle_costs_no_message_and_doubles_few(
@@ -149,4 +149,4 @@ def test_a_pass_that_is_killed_in_the_middle_costs_no_message_and_doubles_few(
     assert office.dovecot.left(user) == 0
     came = arrived(office, address)
     assert len(came) == FLOOD
-    assert sum(came.values()) - FLOOD <= COURIERS
+    assert sum(came.values()) - FLOOD <= CONNECTIONS

@@ -17,7 +17,7 @@ FIELDS = ("Return-Path: <a@far.example>", "X-Rcpt-To: b@example.org, c@example.o
 LETTER = mail(*FIELDS, body=BODY)
 
 
-class Desk:
+class DudsFile:
     """Asks for duds while a receiver of this kind is there."""
 
     def __init__(self, conf: Conf, run_pass: RunPass) -> None:
@@ -32,17 +32,17 @@ class Desk:
 
 
 @pytest.fixture
-def duds(conf: Conf, run_pass: RunPass) -> Desk:
+def duds(conf: Conf, run_pass: RunPass) -> DudsFile:
     """Let a pass write two duds, one that b and c refused and one for d; return what asks for them."""
     no = {f"{who}@example.org".encode(): NO for who in "bcd"}
     letters = [LETTER, mail("X-Rcpt-To: d@example.org", "Subject: \x1b[31mtwo")]
     with PopServer({"bob": ("geheim-bob", letters)}) as pop, SmtpServer(no) as smtp:
         assert run_pass(conf(account(pop.port), pf_smtp_server=f"127.0.0.1:{smtp.port}")).code == 65
         assert pop.left("bob") == []
-    return Desk(conf, run_pass)
+    return DudsFile(conf, run_pass)
 
 
-def test_they_are_listed_with_number_account_recipients_and_reasons(duds: Desk) -> None:
+def test_they_are_listed_with_number_account_recipients_and_reasons(duds: DudsFile) -> None:
     code, out, err = duds("list")
     assert (code, err) == (0, "")
     first, who, why, other, second, *_ = out.splitlines()
@@ -56,7 +56,7 @@ def test_they_are_listed_with_number_account_recipients_and_reasons(duds: Desk) 
     assert "\x1b" not in out
 
 
-def test_one_is_shown_as_it_came(duds: Desk) -> None:
+def test_one_is_shown_as_it_came(duds: DudsFile) -> None:
     code, out, err = duds("show", "1")
     assert (code, err) == (0, "")
     assert out == LETTER.decode().replace("\r\n", "\n")
@@ -73,7 +73,7 @@ def test_any_mbox_reader_reads_them(work: Path) -> None:
     assert second["X-POPFetch-Dud-Why"] == "<d@example.org>: 550 5.1.1 no such user"
 
 
-def test_one_is_sent_again_to_whom_it_was_meant_for_and_leaves_the_file(duds: Desk, work: Path) -> None:
+def test_one_is_sent_again_to_whom_it_was_meant_for_and_leaves_the_file(duds: DudsFile, work: Path) -> None:
     assert duds("resend", "1") == (0, "dud 1 is delivered to 2 of 2\n", "")
     (letter,) = duds.smtp.taken
     assert (letter.sender, letter.recipients) == (b"a@far.example", (b"b@example.org", b"c@example.org"))
@@ -87,7 +87,7 @@ def test_one_is_sent_again_to_whom_it_was_meant_for_and_leaves_the_file(duds: De
     assert (work / "duds.dat").read_bytes().count(b"X-POPFetch-Dud-When") == 1
 
 
-def test_all_are_sent_again(duds: Desk, work: Path) -> None:
+def test_all_are_sent_again(duds: DudsFile, work: Path) -> None:
     code, out, err = duds("resend", "all")
     assert (code, len(out.splitlines()), err) == (0, 2, "")
     assert len(duds.smtp.taken) == 2
@@ -96,7 +96,7 @@ def test_all_are_sent_again(duds: Desk, work: Path) -> None:
     assert duds("resend", "all") == (0, "", "")
 
 
-def test_one_that_some_still_refuse_stays_for_those(duds: Desk) -> None:
+def test_one_that_some_still_refuse_stays_for_those(duds: DudsFile) -> None:
     code, out, err = duds("resend", "1", no={b"c@example.org": b"550 still no"})
     assert (code, out) == (65, "dud 1 is delivered to 1 of 2\n")
     assert err == "popfetch: dud 1 stays: <c@example.org>: 550 still no\n"
@@ -111,7 +111,7 @@ def test_one_that_some_still_refuse_stays_for_those(duds: Desk) -> None:
     ]
 
 
-def test_one_that_is_refused_again_stays_as_it_is(duds: Desk, work: Path) -> None:
+def test_one_that_is_refused_again_stays_as_it_is(duds: DudsFile, work: Path) -> None:
     before = (work / "duds.dat").read_bytes()
     result = duds("resend", "2", no={b"d@example.org": b"450 not now"})
     assert result == (65, "", "popfetch: dud 2 stays: <d@example.org>: 450 not now\n")
@@ -147,7 +147,7 @@ def test_what_a_receiver_could_not_save_although_it_says_554_is_sent_again_whole
     assert letter.content.endswith(LETTER.partition(b"\r\n")[2])
 
 
-def test_while_the_receiver_is_down_nothing_changes(duds: Desk, work: Path) -> None:
+def test_while_the_receiver_is_down_nothing_changes(duds: DudsFile, work: Path) -> None:
     before = (work / "duds.dat").read_bytes()
     with nobody() as port:
         code, out, err = duds("resend", "all", pf_smtp_server=f"127.0.0.1:{port}")
@@ -156,7 +156,7 @@ def test_while_the_receiver_is_down_nothing_changes(duds: Desk, work: Path) -> N
     assert (work / "duds.dat").read_bytes() == before
 
 
-def test_who_accepted_before_the_receiver_went_down_is_not_asked_again(duds: Desk) -> None:
+def test_who_accepted_before_the_receiver_went_down_is_not_asked_again(duds: DudsFile) -> None:
     script = """
         S: 220 mx LMTP
         C* LHLO *
@@ -224,7 +224,7 @@ def test_one_that_had_no_recipient_is_routed_by_todays_settings(conf: Conf, run_
     assert smtp.taken[0].recipients == (b"care@example.org",)
 
 
-def test_a_number_that_is_none_of_them_is_told_of(duds: Desk) -> None:
+def test_a_number_that_is_none_of_them_is_told_of(duds: DudsFile) -> None:
     assert duds("show", "3").code == 64
     assert "there is no dud 3: duds.dat holds 2" in duds("resend", "3").err
     assert duds("show", "0").code == 64
@@ -271,14 +271,14 @@ def test_where_some_have_it_the_others_get_it_whatever_the_settings_say(
     assert [letter.recipients for letter in smtp.taken] == [(b"b@example.org",), (b"c@example.org",)]
 
 
-def test_it_may_go_to_others(duds: Desk, work: Path) -> None:
+def test_it_may_go_to_others(duds: DudsFile, work: Path) -> None:
     result = duds("resend", "1", "--to", "ann@example.org", "chef@b\xfccher.example", "ann@example.org")
     assert result == (0, "dud 1 is delivered to 2 of 2\n", "")
     assert duds.smtp.taken[0].recipients == (b"ann@example.org", b"chef@xn--bcher-kva.example")
     assert (work / "duds.dat").read_bytes().count(b"X-POPFetch-Dud-When") == 1
 
 
-def test_where_some_of_these_refuse_it_it_stays_for_whom_it_was_meant(duds: Desk) -> None:
+def test_where_some_of_these_refuse_it_it_stays_for_whom_it_was_meant(duds: DudsFile) -> None:
     words = ("resend", "1", "--to", "ann@example.org", "nobody@example.org")
     code, out, err = duds(*words, no={b"nobody@example.org": NO})
     assert (code, out) == (65, "dud 1 is delivered to 1 of 2\n")
@@ -290,7 +290,7 @@ def test_where_some_of_these_refuse_it_it_stays_for_whom_it_was_meant(duds: Desk
     assert [letter.recipients for letter in duds.smtp.taken] == [(b"nobody@example.org",)]
 
 
-def test_who_has_it_already_is_not_sent_it_again(duds: Desk) -> None:
+def test_who_has_it_already_is_not_sent_it_again(duds: DudsFile) -> None:
     duds("resend", "1", "--to", "ann@example.org", "x@example.org", no={b"x@example.org": NO})
     code, out, err = duds("resend", "1", "--to", "ANN@example.org")
     assert (code, out, err) == (65, "", "popfetch: dud 1 stays: everybody has it already\n")
@@ -298,7 +298,7 @@ def test_who_has_it_already_is_not_sent_it_again(duds: Desk) -> None:
 
 
 @pytest.mark.parametrize("address", ["a b@x", "a@x>\r\nRCPT TO:<b@x", "a%b@x", "@x", "a@"])
-def test_an_address_that_cannot_be_one_is_refused_and_nothing_happens(duds: Desk, work: Path, address: str) -> None:
+def test_an_address_that_cannot_be_one_is_refused_and_nothing_happens(duds: DudsFile, work: Path, address: str) -> None:
     before = (work / "duds.dat").read_bytes()
     result = duds("resend", "all", "--to", address)
     assert (result.code, result.out) == (64, "")
@@ -306,7 +306,7 @@ def test_an_address_that_cannot_be_one_is_refused_and_nothing_happens(duds: Desk
     assert (work / "duds.dat").read_bytes() == before
 
 
-def test_one_is_thrown_away(duds: Desk) -> None:
+def test_one_is_thrown_away(duds: DudsFile) -> None:
     assert duds("drop", "1") == (0, "dud 1 is thrown away\n", "")
     assert duds.smtp.heard == []
     assert "d@example.org" in duds("list").out.splitlines()[0]

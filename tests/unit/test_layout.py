@@ -44,6 +44,14 @@ THREADS = {"Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor", "Proc
 NO_TUPLES = {"Secret", "Account"}  # a tuple shows a password as one of its parts, and caches nothing
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.TryStar, ast.Match)
 
+# What things were called before they got the names of RFC 1939, RFC 5321 and other mail systems.
+OLD_WORDS = re.compile(
+    r"\b(parcel|errand|outbox|clerk|streak|consign|courier|ledger|visit|desk|workplace)(s|ed)?\b"
+    r"|\b(Peer|Lost|Silence)Error\b",
+    re.IGNORECASE,
+)
+COURIER = ("Courier takes four", "Courier's four")  # a mail server of that name
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 SOURCES = [*sorted((HERE / "lib").rglob("*.py")), *HERE.glob("popfetch_batch.py")]
 
@@ -180,6 +188,17 @@ def test_a_fact_is_a_tuple(module: str) -> None:
     assert frozen <= NO_TUPLES, (
         "what @dataclass(frozen=True) writes is compiled at every start; a NamedTuple costs a seventh"
     )
+
+
+def test_nothing_is_called_as_it_was_before() -> None:
+    texts = [*SOURCES, *(HERE / "tests").rglob("*.py"), *HERE.glob("*.md"), *(HERE / "docs").rglob("*.md")]
+    lines = ((path, line) for path in texts for line in path.read_text(encoding="utf-8").splitlines())
+    found = [
+        f"{path.name}: {line}"
+        for path, line in lines
+        if OLD_WORDS.search(line) and not any(one in line for one in COURIER)
+    ]
+    assert [line for line in found if not line.startswith(Path(__file__).name)] == []
 
 
 def test_lib_is_not_hidden_from_git(need: Callable[[str], str]) -> None:

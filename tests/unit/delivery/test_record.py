@@ -13,7 +13,7 @@ from lib.mail.received import Trace
 from lib.store.journal_facts import DEFERRED, ContentRefused, Entry, Loss, Lost, Record, Verdicts
 
 ANN, BEN, NOW = b"ann@x", b"ben@x", 2e9
-PARCEL = QueuedMessage(
+QUEUED = QueuedMessage(
     account="bob",
     label="bob",
     key="uid:1",
@@ -34,7 +34,7 @@ PARCEL = QueuedMessage(
     since=0.0,
     began=0.0,
 )
-ERRAND = DeliveryRequest(PARCEL, b"s@y", (ANN, BEN), b"")
+REQUEST = DeliveryRequest(QUEUED, b"s@y", (ANN, BEN), b"")
 TAKEN, NO = RecipientStatus("accepted", b"250"), RecipientStatus("refused", b"550")
 SPAM, LOST = RecipientStatus("refused", b"554", Cause.CONTENT), RecipientStatus("owed", b"lost", Cause.DOUBT)
 
@@ -68,19 +68,19 @@ def verdicts(**said: tuple[str, bytes]) -> Verdicts:
 def test_what_was_heard_is_noted_with_what_it_was_about(
     answers: dict[bytes, RecipientStatus], known: Entry, expected: list[Record]
 ) -> None:
-    assert list(records(DeliveryAttempt(ERRAND, answers), known, NOW)) == expected
+    assert list(records(DeliveryAttempt(REQUEST, answers), known, NOW)) == expected
 
 
 def test_who_has_still_to_be_heard_is_noted_with_the_first_verdict() -> None:
-    (first,) = records(DeliveryAttempt(ERRAND, {ANN: TAKEN}, (BEN,)), Entry("uid:1"), NOW)
+    (first,) = records(DeliveryAttempt(REQUEST, {ANN: TAKEN}, (BEN,)), Entry("uid:1"), NOW)
     assert first == verdicts(ann=("accepted", b"250"), ben=(DEFERRED, NOT_YET))
     known = Entry("uid:1", recipients={ANN: ("accepted", b"250"), BEN: (DEFERRED, NOT_YET)})
-    (second,) = records(DeliveryAttempt(ERRAND, {BEN: NO}, (ANN,)), known, NOW)
+    (second,) = records(DeliveryAttempt(REQUEST, {BEN: NO}, (ANN,)), known, NOW)
     assert second == verdicts(ben=("refused", b"550"))
 
 
 def test_what_the_caretaker_says_to_his_copy_stands_under_a_name_of_its_own() -> None:
-    copy = replace(ERRAND, recipients=(ANN,), to_caretaker=True)
+    copy = replace(REQUEST, recipients=(ANN,), to_caretaker=True)
     facts = list(records(DeliveryAttempt(copy, {ANN: SPAM}), Entry("uid:1"), NOW))
     assert facts == [
         Verdicts("bob", "uid:1", b"s@y", {CARETAKER + ANN: ("refused", b"554")}, NOW),
