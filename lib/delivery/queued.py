@@ -10,6 +10,10 @@ from typing import NamedTuple, Protocol
 
 from lib.mail.message import Canon, Head
 from lib.mail.received import Trace
+from lib.store import journal_facts
+
+# What becomes of a recipient: the words of the journal, from the reply to the disk.
+ACCEPTED, DEFERRED, REFUSED = journal_facts.ACCEPTED, journal_facts.DEFERRED, journal_facts.REFUSED
 
 
 class Tried(IntEnum):
@@ -107,7 +111,7 @@ class Cause(Enum):
 class RecipientStatus(NamedTuple):
     """What was heard about one recipient."""
 
-    status: str  # "accepted", "owed", "refused"
+    status: str  # ACCEPTED, DEFERRED or REFUSED
     text: bytes
     cause: Cause = Cause.RECIPIENT
 

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import replace
 from functools import partial
 
-from lib.delivery.queued import Cause, DeliveryAttempt, DeliveryRequest, RecipientStatus, Tried, Work
+from lib.delivery.queued import DEFERRED, Cause, DeliveryAttempt, DeliveryRequest, RecipientStatus, Tried, Work
 from lib.errors import ConnectionLostError, PeerTimeoutError, PopfetchError, ProtocolError, ReceiverError, StoppedError
 from lib.report import log
 from lib.smtp import exchange, smtp
@@ -236,7 +236,7 @@ class Deliver:
         if found is Next.AT_ONCE:
             self._todo.appendleft(rest)
             return
-        deferred = dict.fromkeys(result.left, RecipientStatus("owed", words, Cause.MESSAGE))
+        deferred = dict.fromkeys(result.left, RecipientStatus(DEFERRED, words, Cause.MESSAGE))
         if then in BREAKS:
             self._work.broke(rest.queued, words.decode("utf-8", "backslashreplace"))
             rest.broke = True

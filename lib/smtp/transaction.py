@@ -11,7 +11,7 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import NamedTuple
 
-from lib.delivery.queued import Cause, DeliveryAttempt, DeliveryRequest, RecipientStatus
+from lib.delivery.queued import ACCEPTED, DEFERRED, REFUSED, Cause, DeliveryAttempt, DeliveryRequest, RecipientStatus
 from lib.net.dialogue import Command
 from lib.smtp import smtp, verdict
 from lib.smtp.smtp import Features, Reply
@@ -23,9 +23,6 @@ CROWD = 8
 IN_DOUBT = b"connection lost after the final dot; it may have been taken"
 NO_UTF8 = b"553 5.6.7 the receiver offers no SMTPUTF8 for this address"
 TOO_LARGE = b"552 5.3.4 larger than the %d octets that the receiver takes"
-
-ACCEPTED, DEFERRED, REFUSED = "accepted", "owed", "refused"
-
 # What a recipient is told to be by a verdict that decides, and what that was about.
 ANSWERS = {
     Then.GO: (ACCEPTED, Cause.RECIPIENT),
