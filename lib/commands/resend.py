@@ -55,7 +55,7 @@ class Target(NamedTuple):
 
 
 def resend(plan: Configuration, wish: Wish) -> Exit:
-    """Send one dud, or all, again; OWED when the receiver takes nothing now, DUDS when some stay. ReceiverError."""
+    """Send one dud, or all, again; DEFERRED when the receiver takes nothing now, DUDS when some stay. ReceiverError."""
     to = tuple(dict.fromkeys(_address(one) for one in wish.to))
     with _at_work(plan) as (duds, journal):
         chosen = chosen_of(duds.list(), wish)

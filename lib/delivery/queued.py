@@ -69,9 +69,8 @@ class DeliveryRequest:
     to_caretaker: bool = False
     most: int = MAX_RECIPIENTS  # that the receiver bears in one transaction
     senders: tuple[bytes, ...] | None = None  # still to be tried after this one; None: it is the first
-    refusals: "dict[bytes, RecipientStatus]" = field(
-        default_factory=dict
-    )  # of the first sender: they hold if no other helps
+    # Of the first sender: they hold if no other helps.
+    refusals: "dict[bytes, RecipientStatus]" = field(default_factory=dict)
     broke: bool = False  # a connection broke at it in this pass
     turned_away: bool = False  # a further connection was closed before it was heard
     used_up: int = 0  # messages that a connection had taken which took it no more

@@ -37,9 +37,8 @@ class Deletions:
         self.session = session
         self.journal = journal
         self._waiting: dict[str, int] = {}  # key → message number
-        self._doubted: set[str] = (
-            set()
-        )  # of these: only the end of the session proves that they are what we take them for
+        # Of these: only the end of the session proves that they are what we take them for.
+        self._doubted: set[str] = set()
         self._asked: dict[bytes, str] = {}  # the command's line → key
         self._owed: deque[str] = deque()  # keys whose DELE is not answered
         self._gone: set[str] = set()

@@ -36,25 +36,20 @@ def weigh(stored: Stored, announced: int, entry: Entry | None, *, knows: bool, l
 
     *knows*: the sizes of this server mean something; *lies*: they were found not to.
     """
-    tries, sha = told_before(entry)
-    strange = odd(stored, announced, knows=knows)
-    if sha == stored.sha and (tries or not strange) and stored.size:
-        return Verdict.EXPLAINED
     if not stored.size:
         return Verdict.DOUBT
+    tries, sha = told_before(entry)
+    strange = odd(stored, announced, knows=knows)
+    if sha == stored.sha and (tries or not strange):
+        return Verdict.EXPLAINED
     if not strange or lies:
         return Verdict.WHOLE
     return Verdict.AS_IT_COMES if tries + 1 >= TRIES else Verdict.DOUBT
 
 
 def odd(stored: Stored, announced: int, *, knows: bool = False) -> bool:
-    """Say whether a message has another size than *announced* where sizes are known, or else is far shorter, or empty.
-
-    There is no message without any octets (RFC 5322 section 3.6), and servers that count in kilobytes announce 0.
-    """
+    """Say whether a message has another size than *announced* where sizes are known, or else is far shorter."""
     missing = announced - stored.size
-    if not stored.size:
-        return True
     if knows and announced:
         return bool(missing)
     rounding = ROUNDED if announced % ROUNDED == 0 else TRIFLE

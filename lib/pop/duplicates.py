@@ -63,12 +63,10 @@ class Recognition:
         self.ignoring = False
         self._limited = False
         self._elsewhere: dict[str, list[str]] = {}  # hash → keys of what may be listed under another name
-        self._busy: dict[
-            str, list[str]
-        ] = {}  # the same, of what is being delivered: a delivery thread knows it by its key
-        self._made: set[str] = (
-            set()
-        )  # names that were made of octets in this session: each is one message of the listing
+        # The same, of what is being delivered: a delivery thread knows it by its key.
+        self._busy: dict[str, list[str]] = {}
+        # Names that were made of octets in this session: each is one message of the listing.
+        self._made: set[str] = set()
 
     @property
     def _entries(self) -> dict[str, Entry]:

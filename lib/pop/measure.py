@@ -90,7 +90,7 @@ class Measure:
 
     def _place(self, came: Came, way: str, *, again: bool) -> Place:
         if not (came.size or came.announced):
-            return Place.HELD
+            return Place.HELD  # it may be that of a server that counts in kilobytes: it speaks against nothing
         fits = way == EXACT or way in self._known
         if self._speaks_against(came, way, again=again and not fits):
             return Place.AGAINST
@@ -144,8 +144,13 @@ class Measure:
 
 
 def _way(came: Came) -> str:
-    """Name the way in which a server counts that announced this; "" if its size is not known."""
+    """Name the way in which a server counts that announced this; "" if its size is not known.
+
+    None explains a message without any octet: there is no such message (RFC 5322 section 3.6).
+    """
     announced, size = came.announced, came.size
+    if not size:
+        return ""
     if announced == size:
         return EXACT
     if not announced:

@@ -72,9 +72,8 @@ class Session:
         self.wire: Wire
         self.stage = LoginStage.CONNECT
         self.refusal: bytes | None = None  # what the -ERR said that ended it
-        self._broken: ConnectionLostError | ProtocolError | None = (
-            None  # what came behind the pieces that are not yet read
-        )
+        # What came behind the pieces that are not yet read.
+        self._broken: ConnectionLostError | ProtocolError | None = None
         self._knows_capa = LoginStage.CAPA not in terms.without
         self._heard_capa = False  # before the login
         self._pieces: deque[tuple[Command, StatusLine | Body]] = deque()

@@ -1,6 +1,7 @@
 """The stage of the models: a folder, a zygote, two servers; and what every play on it does."""
 
 import random
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -49,7 +50,7 @@ def kill(dice: random.Random) -> Kill:
     return Kill(call=(dice.randrange(CALLS), dice.choice(("before", "after"))))
 
 
-class Play(Generic[W, S]):
+class Play(ABC, Generic[W, S]):
     """A story on its stage."""
 
     def __init__(self, ring: Ring, world: W, story: S) -> None:
@@ -66,9 +67,9 @@ class Play(Generic[W, S]):
         common = (f"pf_timeout {QUICK:.0f}", "pf_retry_delay 0", "log_level info")
         self.conf = self.ring.write_conf(shape, *common, *lines)
 
+    @abstractmethod
     def perform(self) -> None:
         """Play to the end. WrongError."""
-        raise NotImplementedError
 
     def run(self) -> str:
         """Play to the end; return what was wrong, nothing if nothing was."""

@@ -37,6 +37,10 @@ EXACT = came(700, 700)
         ([EXACT, came(800, 1500)], [SURE, AGAINST]),  # two in one
         ([EXACT, came(800, 700, "b")], [SURE, AGAINST]),  # another one's
         ([EXACT, came(800, 799)], [SURE, AGAINST]),
+        (
+            [came(705, 700), came(805, 800), came(5, 0)],
+            [HELD, LIKELY, AGAINST],
+        ),  # nor does a way of counting explain them
         ([EXACT, came(0, 0), came(800, 800)], [SURE, HELD, SURE]),  # no octets are no message, and tell nothing
         ([came(700, 1500), came(800, 800)], [HELD, AGAINST]),  # the sizes are right, and the first one did not fit
         # a line end counted as one octet, by itself or beside exact ones
